@@ -1,0 +1,72 @@
+// Package evidence is what a run's pipeline found out and did, as it is stored with the attempt and told in the
+// pull request. It is pure.
+package evidence
+
+import "encoding/json"
+
+// Stage is one stage's verdict.
+type Stage struct {
+	Name    string  `json:"name"`
+	Verdict string  `json:"verdict"` // pass, decline, block, error
+	Reason  string  `json:"reason,omitempty"`
+	Detail  string  `json:"detail,omitempty"`
+	Seconds float64 `json:"seconds"`
+}
+
+// Line is a line of a log with its number.
+type Line struct {
+	Number int    `json:"number"`
+	Text   string `json:"text"`
+}
+
+// CheckRun is one execution of the failing check.
+type CheckRun struct {
+	ExitCode int     `json:"exit_code"`
+	Output   string  `json:"output"`
+	Seconds  float64 `json:"seconds"`
+}
+
+// Check is the failing check before and after the patch.
+type Check struct {
+	Command string `json:"command"`
+	// Source says where the command is from: repository, log or fixer.
+	Source string   `json:"source"`
+	Before CheckRun `json:"before"`
+	After  CheckRun `json:"after"`
+}
+
+// Policy is the verdict of the rules on the patch.
+type Policy struct {
+	Class  string   `json:"class"` // safe or needs-review
+	Danger int      `json:"danger"`
+	Parts  []string `json:"parts,omitempty"`
+}
+
+// Report is all of it.
+type Report struct {
+	Stages  []Stage  `json:"stages"`
+	Job     string   `json:"job,omitempty"`
+	JobURL  string   `json:"job_url,omitempty"`
+	Command string   `json:"command,omitempty"`
+	Excerpt []Line   `json:"excerpt,omitempty"`
+	Fixer   string   `json:"fixer,omitempty"`
+	Files   []string `json:"files,omitempty"`
+	Check   *Check   `json:"check,omitempty"`
+	Policy  *Policy  `json:"policy,omitempty"`
+}
+
+// JSON encodes the report.
+func (r Report) JSON() json.RawMessage {
+	out, err := json.Marshal(r)
+	if err != nil {
+		return json.RawMessage(`{"stages":[]}`) // strings and numbers always encode
+	}
+	return out
+}
+
+// Parse decodes a stored report.
+func Parse(raw json.RawMessage) (Report, error) {
+	var r Report
+	err := json.Unmarshal(raw, &r)
+	return r, err
+}

@@ -1,0 +1,188 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/sre-agent/sre-agent/internal/run"
+	"github.com/sre-agent/sre-agent/internal/store/db"
+)
+
+// Claim asks for a rung run.
+type Claim struct {
+	RunID int64
+	// Fence is the one that the doorbell carried.
+	Fence  int64
+	Holder string
+	TTL    time.Duration
+	Limits run.Limits
+}
+
+// Why a claim may be refused.
+const (
+	// RefusedStale: the doorbell is old; the run has moved on.
+	RefusedStale = "stale"
+	// RefusedNoSlot: the repository has as many active runs as it may.
+	RefusedNoSlot = "no_slot"
+)
+
+// ClaimRun claims a rung run: fence and attempt grow by one, and the lease begins. It returns the refusal's
+// name instead when the run is not to be had. Redis may be wiped at any time: the repository's limit is checked
+// here too, under the repository row's lock.
+func (s *Store) ClaimRun(ctx context.Context, c Claim) (claimed Run, refused string, err error) {
+	err = s.inTx(ctx, "claim run", func(q *db.Queries) error {
+		repo, err := q.LockRepositoryOfRun(ctx, c.RunID)
+		if errors.Is(one(err), ErrNotFound) {
+			refused = RefusedStale
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		running, err := q.CountRunning(ctx, repo)
+		if err != nil {
+			return err
+		}
+		if running >= int64(c.Limits.PerRepository) {
+			refused = RefusedNoSlot
+			return nil
+		}
+		row, err := q.ClaimRun(ctx, db.ClaimRunParams{
+			ID: c.RunID, Fence: c.Fence, Holder: c.Holder, TtlSeconds: c.TTL.Seconds(),
+			MaxAttempts: int32(c.Limits.MaxAttempts), CooldownSeconds: c.Limits.Cooldown.Seconds(), //nolint:gosec // small
+			MaxBackoffSeconds: c.Limits.MaxBackoff.Seconds(), BaseBackoffSeconds: c.Limits.BaseBackoff.Seconds(),
+		})
+		if errors.Is(one(err), ErrNotFound) {
+			refused = RefusedStale
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if claimed, err = decodeRun(row); err != nil {
+			return err
+		}
+		return q.StartAttempt(ctx, db.StartAttemptParams{
+			RunID: row.ID, Fence: row.Fence, Number: &row.AttemptCount, Holder: c.Holder,
+		})
+	})
+	return claimed, refused, err
+}
+
+// Defer puts a rung run back to waiting: it could not start now. ErrFenced: it has moved on.
+func (s *Store) Defer(ctx context.Context, id, fence int64, reason string, delay time.Duration) error {
+	return changed(s.q.DeferRun(ctx, db.DeferRunParams{ID: id, Fence: fence, Reason: reason, DelaySeconds: delay.Seconds()}))
+}
+
+// Renew extends the lease of a claimed run. ErrFenced: it is lost, and the holder must stop at once.
+func (s *Store) Renew(ctx context.Context, id, fence int64, holder string, ttl time.Duration) error {
+	return changed(s.q.RenewLease(ctx, db.RenewLeaseParams{ID: id, Fence: fence, Holder: holder, TtlSeconds: ttl.Seconds()}))
+}
+
+// End is how an attempt ends a run.
+type End struct {
+	State       run.State
+	Reason      string
+	Explanation string
+	Fingerprint string
+	// Evidence is the stages' results as a JSON array.
+	Evidence json.RawMessage
+}
+
+// EndRun ends a run from the hands of its runner.
+func (s *Store) EndRun(ctx context.Context, id, fence int64, e End) error {
+	return s.inTx(ctx, "end run", func(q *db.Queries) error {
+		err := changed(q.EndAttempt(ctx, db.EndAttemptParams{
+			RunID: id, Fence: fence, Outcome: string(e.State), Reason: e.Reason, Evidence: evidence(e.Evidence),
+		}))
+		if err != nil {
+			return err
+		}
+		return changed(q.EndRun(ctx, endParams(id, fence, e)))
+	})
+}
+
+func endParams(id, fence int64, e End) db.EndRunParams {
+	p := db.EndRunParams{ID: id, Fence: fence, State: string(e.State), Reason: e.Reason, Explanation: e.Explanation}
+	if e.Fingerprint != "" {
+		p.Fingerprint = &e.Fingerprint
+	}
+	return p
+}
+
+// Fix is a verified patch.
+type Fix struct {
+	BaseCommit string
+	Diff       []byte
+	Digest     string
+	Fixer      string
+	Title      string
+	// Explanation is one sentence that a developer of the repository understands.
+	Explanation string
+	Fingerprint string
+	Evidence    json.RawMessage
+}
+
+// SaveFix ends an attempt with a verified patch and hands the run to the publisher.
+func (s *Store) SaveFix(ctx context.Context, id, fence int64, f Fix) error {
+	return s.inTx(ctx, "save fix", func(q *db.Queries) error {
+		err := changed(q.EndAttempt(ctx, db.EndAttemptParams{
+			RunID: id, Fence: fence, Outcome: "fixed", Evidence: evidence(f.Evidence),
+		}))
+		if err != nil {
+			return err
+		}
+		err = q.SaveFix(ctx, db.SaveFixParams{
+			RunID: id, Fence: fence, BaseCommit: f.BaseCommit, Diff: f.Diff, Digest: f.Digest,
+			Fixer: f.Fixer, Title: f.Title, Evidence: evidence(f.Evidence),
+		})
+		if err != nil {
+			return err
+		}
+		return changed(q.MarkFixed(ctx, db.MarkFixedParams{
+			ID: id, Fence: fence, Explanation: f.Explanation, Fingerprint: f.Fingerprint,
+		}))
+	})
+}
+
+// GiveBack hands a run back to waiting without counting an attempt, because something outside failed
+// (transient) or because the process is stopping.
+func (s *Store) GiveBack(ctx context.Context, id, fence int64, g GiveBack) error {
+	return s.inTx(ctx, "give back run", func(q *db.Queries) error {
+		err := changed(q.GiveBackRun(ctx, db.GiveBackRunParams{
+			ID: id, Fence: fence, Explanation: g.Explanation, DelaySeconds: g.Delay.Seconds(), Transient: g.count(),
+		}))
+		if err != nil {
+			return err
+		}
+		return changed(q.GiveBackAttempt(ctx, db.GiveBackAttemptParams{
+			RunID: id, Fence: fence, Reason: g.Reason, Evidence: evidence(g.Evidence),
+		}))
+	})
+}
+
+// GiveBack says why work was handed back and when it may be tried again.
+type GiveBack struct {
+	Reason      string
+	Explanation string
+	Delay       time.Duration
+	// Transient counts against run.MaxTransient; a shutdown does not.
+	Transient bool
+	Evidence  json.RawMessage
+}
+
+func (g GiveBack) count() int32 {
+	if g.Transient {
+		return 1
+	}
+	return 0
+}
+
+func evidence(e json.RawMessage) json.RawMessage {
+	if len(e) == 0 {
+		return json.RawMessage("{}")
+	}
+	return e
+}

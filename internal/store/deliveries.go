@@ -1,0 +1,147 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/sre-agent/sre-agent/internal/ci"
+	"github.com/sre-agent/sre-agent/internal/store/db"
+)
+
+// Delivery is one webhook request as the stream holds it.
+type Delivery struct {
+	Provider   string
+	ID         string
+	Event      string
+	BodySHA256 string
+	ReceivedAt time.Time
+}
+
+// What a delivery may end as.
+const (
+	OutcomeRun       = "run"
+	OutcomeCoalesced = "coalesced"
+	OutcomeDuplicate = "duplicate"
+	OutcomeIgnored   = "ignored"
+	OutcomeDead      = "dead"
+)
+
+// Record says what became of a delivery. Known is true when this very delivery had been recorded before; the
+// record is then the earlier one.
+type Record struct {
+	Outcome string
+	Reason  string
+	RunID   int64
+	Known   bool
+}
+
+// Start is when a new run may start at the earliest, and why not sooner.
+type Start struct {
+	Reason string
+	Delay  time.Duration
+}
+
+// RecordEnd records a delivery that makes no run: ignored or dead, with its reason.
+func (s *Store) RecordEnd(ctx context.Context, d Delivery, outcome, reason string) (Record, error) {
+	return s.record(ctx, d, func(*db.Queries) (Record, error) {
+		return Record{Outcome: outcome, Reason: reason}, nil
+	})
+}
+
+// RecordFailure records a delivery of a failure and finds or creates its run, in one transaction.
+func (s *Store) RecordFailure(ctx context.Context, d Delivery, f ci.Failure, start Start, traceParent string) (Record, error) {
+	return s.record(ctx, d, func(q *db.Queries) (Record, error) {
+		repo, err := q.UpsertRepository(ctx, db.UpsertRepositoryParams{
+			Provider: f.Provider, ExternalID: f.Repository.ID, Owner: f.Repository.Owner, Name: f.Repository.Name,
+		})
+		if err != nil {
+			return Record{}, err
+		}
+		body, err := json.Marshal(f)
+		if err != nil {
+			return Record{}, err
+		}
+		run, err := q.CreateRun(ctx, db.CreateRunParams{
+			RunKey: f.RunKey(), RepositoryID: repo.ID, Failure: body,
+			Reason: start.Reason, DelaySeconds: start.Delay.Seconds(), TraceParent: traceParent,
+		})
+		if err == nil {
+			return Record{Outcome: OutcomeRun, RunID: run.ID}, nil
+		}
+		if !errors.Is(one(err), ErrNotFound) {
+			return Record{}, err
+		}
+		run, err = q.GetRunByKey(ctx, f.RunKey())
+		return Record{Outcome: OutcomeCoalesced, RunID: run.ID}, err
+	})
+}
+
+// record writes the one record of a delivery, unless it has one. decide says what a new delivery becomes.
+func (s *Store) record(ctx context.Context, d Delivery, decide func(*db.Queries) (Record, error)) (Record, error) {
+	var r Record
+	err := s.inTx(ctx, "record delivery", func(q *db.Queries) error {
+		for _, key := range []string{d.Provider + "/id/" + d.ID, d.Provider + "/body/" + d.BodySHA256} {
+			if err := q.LockDelivery(ctx, key); err != nil {
+				return err
+			}
+		}
+		known, err := q.GetDelivery(ctx, db.GetDeliveryParams{Provider: d.Provider, DeliveryID: d.ID})
+		if err == nil && known.Outcome != OutcomeDead {
+			r = Record{Outcome: known.Outcome, Reason: known.Reason, Known: true}
+			if known.RunID != nil {
+				r.RunID = *known.RunID
+			}
+			return nil
+		}
+		if err != nil && !errors.Is(one(err), ErrNotFound) {
+			return err
+		}
+		if r, err = sameBody(ctx, q, d); err == nil && r.Outcome == "" {
+			r, err = decide(q)
+		}
+		if err != nil {
+			return err
+		}
+		row := db.RecordDeliveryParams{
+			Provider: d.Provider, DeliveryID: d.ID, Event: d.Event, BodySha256: d.BodySHA256,
+			ReceivedAt: d.ReceivedAt, Outcome: r.Outcome, Reason: r.Reason,
+		}
+		if r.RunID != 0 {
+			row.RunID = &r.RunID
+		}
+		_, err = q.RecordDelivery(ctx, row)
+		return err
+	})
+	return r, err
+}
+
+// sameBody finds a delivery of another id with the same signed body: a captured request sent again.
+func sameBody(ctx context.Context, q *db.Queries, d Delivery) (Record, error) {
+	other, err := q.FindDeliveryByBody(ctx, db.FindDeliveryByBodyParams{Provider: d.Provider, BodySha256: d.BodySHA256})
+	if errors.Is(one(err), ErrNotFound) {
+		return Record{}, nil
+	}
+	if err != nil {
+		return Record{}, err
+	}
+	r := Record{Outcome: OutcomeDuplicate, Reason: "same_body"}
+	if other.RunID != nil {
+		r.RunID = *other.RunID
+	}
+	return r, nil
+}
+
+// DeliveryCounts counts the recorded deliveries by outcome.
+func (s *Store) DeliveryCounts(ctx context.Context) (map[string]int64, error) {
+	rows, err := s.q.CountDeliveries(ctx)
+	if err != nil {
+		return nil, err
+	}
+	counts := make(map[string]int64, len(rows))
+	for _, r := range rows {
+		counts[r.Outcome] = r.Count
+	}
+	return counts, nil
+}

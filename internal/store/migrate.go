@@ -1,0 +1,77 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+
+	"github.com/sre-agent/sre-agent/migrations"
+)
+
+// Migrate brings the database's schema up to date and returns the versions that it applied, in order. Any
+// number of services may call it at once: they take turns, and only the first does the work.
+func Migrate(ctx context.Context, url string) ([]int64, error) {
+	p, closeDB, err := migrator(url)
+	if err != nil {
+		return nil, err
+	}
+	defer closeDB()
+	results, err := p.Up(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("migrate: %w", err)
+	}
+	var applied []int64
+	for _, r := range results {
+		applied = append(applied, r.Source.Version)
+	}
+	return applied, nil
+}
+
+// Migrated says whether the schema is the one that this program knows.
+func Migrated(ctx context.Context, url string) error {
+	p, closeDB, err := migrator(url)
+	if err != nil {
+		return err
+	}
+	defer closeDB()
+	pending, err := p.HasPending(ctx)
+	if err != nil {
+		return fmt.Errorf("read the schema's version: %w", err)
+	}
+	if pending {
+		return fmt.Errorf("the database's schema is older than this program: run sre-agent migrate")
+	}
+	return nil
+}
+
+func migrator(url string) (*goose.Provider, func(), error) {
+	cfg, err := pgx.ParseConfig(url)
+	if err != nil {
+		return nil, nil, fmt.Errorf("DATABASE_URL is not a PostgreSQL URL or connection string")
+	}
+	conn := stdlib.OpenDB(*cfg)
+	closeDB := func() { _ = conn.Close() }
+	p, err := provider(conn)
+	if err != nil {
+		closeDB()
+		return nil, nil, err
+	}
+	return p, closeDB, nil
+}
+
+func provider(conn *sql.DB) (*goose.Provider, error) {
+	locker, err := lock.NewPostgresSessionLocker()
+	if err != nil {
+		return nil, fmt.Errorf("migration lock: %w", err)
+	}
+	p, err := goose.NewProvider(goose.DialectPostgres, conn, migrations.Files, goose.WithSessionLocker(locker))
+	if err != nil {
+		return nil, fmt.Errorf("read migrations: %w", err)
+	}
+	return p, nil
+}

@@ -1,0 +1,137 @@
+-- name: CreateRun :one
+-- No row: a run of this key exists already.
+insert into runs (run_key, repository_id, failure, state, reason, not_before, trace_parent)
+values (@run_key, @repository_id, @failure, 'waiting', @reason, now() + make_interval(secs => @delay_seconds::float8), @trace_parent)
+on conflict (run_key) do nothing
+returning *;
+
+-- name: GetRun :one
+select * from runs where id = @id;
+
+-- name: GetRunByKey :one
+select * from runs where run_key = @run_key;
+
+-- name: ListRuns :many
+select sqlc.embed(runs), sqlc.embed(repositories)
+from runs join repositories on repositories.id = runs.repository_id
+where (sqlc.arg(state)::text = '' or runs.state = sqlc.arg(state))
+order by runs.id desc limit @max_rows;
+
+-- name: CountRuns :many
+select state, reason, count(*)::bigint as count from runs group by state, reason order by state, reason;
+
+-- name: RingDue :many
+-- Marks due runs as rung, the oldest first, never more for a repository than it has free slots. Those already rung
+-- hold a slot: the doorbell is out.
+update runs set state = 'ready', reason = '', rung_at = now(), rings = rings + 1, updated_at = now()
+where runs.state = 'waiting' and runs.id in (
+    select r.id from (
+        select p.id from repositories p
+        where exists (select 1 from runs w where w.repository_id = p.id and w.state = 'waiting' and w.not_before <= now())
+        for update skip locked) free
+    cross join lateral (
+        select w.id from runs w
+        where w.repository_id = free.id and w.state = 'waiting' and w.not_before <= now()
+        order by w.not_before, w.id
+        limit greatest(0, sqlc.arg(slot_limit)::bigint - (
+            select count(*) from runs a where a.repository_id = free.id and a.state in ('ready', 'running')))) r
+    limit @max_rows)
+returning *;
+
+-- name: RingUnclaimed :many
+-- Rings again for runs whose doorbell nobody answered.
+update runs set rung_at = now(), rings = rings + 1, updated_at = now()
+where id in (
+    select r.id from runs r where r.state = 'ready' and r.rung_at < now() - make_interval(secs => @older_seconds::float8)
+    order by r.rung_at limit @max_rows for update skip locked)
+returning *;
+
+-- name: RingFixed :many
+-- Rings for verified fixes that are due and that no publisher has taken.
+update runs set rung_at = now(), rings = rings + 1, updated_at = now()
+where id in (
+    select r.id from runs r where r.state = 'fixed' and r.not_before <= now()
+      and (r.rung_at is null or r.rung_at < now() - make_interval(secs => @older_seconds::float8))
+    order by r.not_before limit @max_rows for update skip locked)
+returning *;
+
+-- name: NextDue :one
+-- Seconds until the next waiting run or fix that is not due yet; an hour when there is none.
+select coalesce(extract(epoch from min(not_before) - now()), 3600)::float8 as seconds
+from runs where state in ('waiting', 'fixed') and not_before > now();
+
+-- name: DeferRun :execrows
+-- Puts a rung run back to waiting: it could not start now.
+update runs set state = 'waiting', reason = @reason, not_before = now() + make_interval(secs => @delay_seconds::float8), updated_at = now()
+where id = @id and fence = @fence and state = 'ready';
+
+-- name: LockRepositoryOfRun :one
+select p.id from repositories p where p.id = (select r.repository_id from runs r where r.id = @run_id) for update;
+
+-- name: CountRunning :one
+select count(*)::bigint from runs where repository_id = @repository_id and state = 'running';
+
+-- name: ClaimRun :one
+-- The claim: refused unless the run was rung under this fence, has attempts left, and has rested.
+update runs set state = 'running', fence = fence + 1, attempt_count = attempt_count + 1, holder = @holder::text,
+    lease_expires_at = now() + make_interval(secs => @ttl_seconds::float8),
+    attempt_started_at = now(), attempt_ended_at = null, reason = '', not_before = null, updated_at = now()
+where id = @id and fence = @fence and state = 'ready' and attempt_count < @max_attempts::int
+  and (attempt_count = 0 or (
+        now() >= attempt_started_at + make_interval(secs => @cooldown_seconds::float8)
+    and now() >= attempt_ended_at + make_interval(secs =>
+            least(sqlc.arg(max_backoff_seconds)::float8, sqlc.arg(base_backoff_seconds)::float8 * power(2, attempt_count - 1)))))
+returning *;
+
+-- name: StartAttempt :exec
+insert into attempts (run_id, fence, number, holder) values (@run_id, @fence, @number, @holder);
+
+-- name: RenewLease :execrows
+update runs set lease_expires_at = now() + make_interval(secs => @ttl_seconds::float8)
+where id = @id and fence = @fence and state in ('running', 'publishing') and holder = @holder::text
+  and lease_expires_at > now();
+
+-- name: EndAttempt :execrows
+update attempts set ended_at = now(), outcome = @outcome::text, reason = @reason, evidence = @evidence
+where run_id = @run_id and fence = @fence and ended_at is null;
+
+-- name: EndRun :execrows
+-- Ends a run from the hands of its holder. The fence says that it is still the holder's.
+update runs set state = @state, reason = @reason, explanation = @explanation, fingerprint = coalesce(sqlc.narg(fingerprint), fingerprint),
+    holder = null, lease_expires_at = null, not_before = null, attempt_ended_at = coalesce(attempt_ended_at, now()),
+    ended_at = now(), updated_at = now()
+where id = @id and fence = @fence and state in ('running', 'publishing');
+
+-- name: MarkFixed :execrows
+update runs set state = 'fixed', reason = '', explanation = @explanation, fingerprint = @fingerprint::text,
+    holder = null, lease_expires_at = null, attempt_ended_at = now(), not_before = now(), rung_at = now(), updated_at = now()
+where id = @id and fence = @fence and state = 'running';
+
+-- name: GiveBackRun :execrows
+-- Hands a run back without counting an attempt: something outside failed, or the process is stopping.
+update runs set state = 'waiting', reason = 'dependency', explanation = @explanation,
+    not_before = now() + make_interval(secs => @delay_seconds::float8),
+    attempt_count = attempt_count - 1, transient_count = transient_count + @transient::int,
+    attempt_started_at = (select a.started_at from attempts a where a.run_id = @id and a.number = runs.attempt_count - 1),
+    attempt_ended_at = (select a.ended_at from attempts a where a.run_id = @id and a.number = runs.attempt_count - 1),
+    holder = null, lease_expires_at = null, updated_at = now()
+where runs.id = @id and runs.fence = @fence and runs.state = 'running';
+
+-- name: GiveBackAttempt :execrows
+update attempts set ended_at = now(), outcome = 'given_back', number = null, reason = @reason, evidence = @evidence
+where run_id = @run_id and fence = @fence and ended_at is null;
+
+-- name: TakeExpired :many
+-- Locks runs whose holder has not renewed in time, one sweeper at a time.
+select * from runs where state in ('running', 'publishing') and lease_expires_at < now()
+order by lease_expires_at limit @max_rows for update skip locked;
+
+-- name: WaitForRetry :execrows
+-- After a crash: the next attempt rests for the backoff from the end and the cooldown from the start, whichever is later.
+update runs set state = 'waiting',
+    reason = case when attempt_started_at + make_interval(secs => @cooldown_seconds::float8)
+                > now() + make_interval(secs => @backoff_seconds::float8) then 'cooldown' else 'backoff' end,
+    not_before = greatest(attempt_started_at + make_interval(secs => @cooldown_seconds::float8),
+                          now() + make_interval(secs => @backoff_seconds::float8)),
+    attempt_ended_at = now(), holder = null, lease_expires_at = null, updated_at = now()
+where id = @id and fence = @fence and state = 'running';

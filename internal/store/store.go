@@ -1,0 +1,103 @@
+// Package store is the judge: it keeps deliveries, runs, attempts, fixes and publications in PostgreSQL.
+//
+// It promises that every change of a run is an UPDATE guarded by the run's state and fence, with the affected
+// rows checked: a write from somebody who has lost the run is refused with ErrFenced and changes nothing. All
+// times are the database's own.
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/exaring/otelpgx"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/sre-agent/sre-agent/internal/store/db"
+)
+
+// ErrFenced says that the run is no longer the caller's: somebody claimed it since, or its lease ran out.
+var ErrFenced = errors.New("the run is no longer ours (fence or lease lost)")
+
+// ErrNotFound says that no such row exists.
+var ErrNotFound = errors.New("not found")
+
+// Options are the settings of a connection pool.
+type Options struct {
+	MaxConns int
+	Tracer   trace.TracerProvider
+}
+
+// Store keeps the records. It is safe for concurrent use.
+type Store struct {
+	pool *pgxpool.Pool
+	q    *db.Queries
+}
+
+// Open connects to the database at url and waits until it answers or ctx ends.
+func Open(ctx context.Context, url string, opts Options) (*Store, error) {
+	cfg, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		// The parser's error may quote the URL, password included.
+		return nil, errors.New("DATABASE_URL is not a PostgreSQL URL or connection string")
+	}
+	if opts.MaxConns > 0 {
+		cfg.MaxConns = int32(min(opts.MaxConns, 1000)) //nolint:gosec // bounded
+	}
+	if opts.Tracer != nil {
+		cfg.ConnConfig.Tracer = otelpgx.NewTracer(otelpgx.WithTracerProvider(opts.Tracer), otelpgx.WithTrimSQLInSpanName())
+	}
+	// A peer that went away without a word must not hold a row's lock for ever.
+	cfg.ConnConfig.RuntimeParams["idle_in_transaction_session_timeout"] = "30s"
+	cfg.ConnConfig.RuntimeParams["statement_timeout"] = "60s"
+	cfg.ConnConfig.RuntimeParams["application_name"] = "sre-agent"
+	pool, err := pgxpool.NewWithConfig(ctx, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("open PostgreSQL: %w", err)
+	}
+	return &Store{pool: pool, q: db.New(pool)}, nil
+}
+
+// Close closes the pool.
+func (s *Store) Close() { s.pool.Close() }
+
+// Ping says whether the database answers.
+func (s *Store) Ping(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	if err := s.pool.Ping(ctx); err != nil {
+		return fmt.Errorf("PostgreSQL: %w", err)
+	}
+	return nil
+}
+
+// Pool is for tests and tools that look at the rows directly.
+func (s *Store) Pool() *pgxpool.Pool { return s.pool }
+
+// inTx runs f in one transaction.
+func (s *Store) inTx(ctx context.Context, op string, f func(*db.Queries) error) error {
+	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error { return f(s.q.WithTx(tx)) })
+	if err != nil {
+		return fmt.Errorf("%s: %w", op, err)
+	}
+	return nil
+}
+
+// one turns "no rows" into ErrNotFound.
+func one(err error) error {
+	if errors.Is(err, pgx.ErrNoRows) {
+		return ErrNotFound
+	}
+	return err
+}
+
+// changed turns "no row was changed" into ErrFenced.
+func changed(rows int64, err error) error {
+	if err == nil && rows == 0 {
+		return ErrFenced
+	}
+	return err
+}
