@@ -1,0 +1,149 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"net/mail"
+	"net/url"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+)
+
+// checkWords says what each named check wants; checks holds the checks themselves.
+var checkWords = map[string]string{
+	"address": "host:port or :port",
+	"paths":   "absolute paths, separated by commas",
+	"goproxy": "http or https URLs, separated by commas, or off",
+	"email":   "an e-mail address",
+	"person":  "a name of at most 100 characters without line ends and < >",
+}
+
+var checks = map[string]func(string) bool{
+	"address": isAddress,
+	"paths": func(s string) bool {
+		return !slices.ContainsFunc(split(s), func(p string) bool { return !filepath.IsAbs(p) })
+	},
+	"goproxy": func(s string) bool { return s == "off" || allURLs(split(s), []string{"http", "https"}) },
+	"email":   isEmail,
+	"person":  func(s string) bool { return len(s) <= 100 && !strings.ContainsAny(s, "<>\r\n\x00") },
+}
+
+// checkVariable holds one variable, already parsed, to its tags.
+func (l *loader) checkVariable(v Variable) {
+	value := reflect.ValueOf(l.cfg).Elem().FieldByIndex(v.index)
+	if number := value.Kind() == reflect.Int || value.Kind() == reflect.Int64; number {
+		if low, high := v.bounds(); value.Int() < low || value.Int() > high {
+			l.problem(v, "is "+strconv.FormatInt(value.Int(), 10), v.Allowed())
+		}
+		return
+	}
+	text := plain(value)
+	if text == "" {
+		if v.requiredBy(l.cfg.program) {
+			l.problem(v, "is not set", v.Allowed()+fileHint(v))
+		}
+		return
+	}
+	if !v.accepts(text) {
+		l.problem(v, given(v, text), v.Allowed())
+	}
+}
+
+// plain is a field's value as text, secrets revealed: for checks only.
+func plain(value reflect.Value) string {
+	switch x := value.Interface().(type) {
+	case Secret:
+		return x.Reveal()
+	case SecretList:
+		return string(slices.Concat(x.Bytes()...))
+	case List:
+		return strings.Join(x, ",")
+	default:
+		return fmt.Sprint(x)
+	}
+}
+
+func fileHint(v Variable) string {
+	if !v.Secret {
+		return ""
+	}
+	return ", or the name of a file that holds it in " + v.Name + "_FILE"
+}
+
+func (v Variable) accepts(text string) bool {
+	switch {
+	case strings.ContainsFunc(text, func(r rune) bool { return unicode.IsControl(r) }):
+		return false
+	case len(v.allowed) > 0:
+		return slices.Contains(v.allowed, text)
+	case len(v.schemes) > 0 && v.list:
+		return allURLs(split(text), v.schemes)
+	case len(v.schemes) > 0:
+		return allURLs([]string{text}, v.schemes)
+	case v.check != "":
+		return checks[v.check](text)
+	default:
+		return true
+	}
+}
+
+// checkTogether holds variables to each other.
+func (l *loader) checkTogether() {
+	c := l.cfg
+	l.atMost("BASE_BACKOFF_SECONDS", c.BaseBackoffSeconds, "MAX_BACKOFF_SECONDS", c.MaxBackoffSeconds)
+	l.atMost("LEASE_TTL_SECONDS", c.LeaseTTLSeconds, "REPO_PIPELINE_CONCURRENCY_TTL_SECONDS", c.ConcurrencyTTLSeconds)
+	if c.NATSReplicas%2 == 0 && !l.bad["NATS_REPLICAS"] {
+		l.together("NATS_REPLICAS", c.NATSReplicas, "an odd number, 1, 3 or 5")
+	}
+}
+
+func (l *loader) atMost(small string, a int, large string, b int) {
+	// A program that does not read a variable has its default, which must not get in the way.
+	if _, reads := l.cfg.sources[small]; !reads || l.bad[small] || l.bad[large] || a <= b {
+		return
+	}
+	l.together(small, a, fmt.Sprintf("at most %s, which is %d", large, b))
+}
+
+func (l *loader) together(name string, value int, want string) {
+	l.problems = append(l.problems, Problem{Variable: name, Given: "is " + strconv.Itoa(value), Want: want})
+	l.bad[name] = true
+}
+
+func isAddress(s string) bool {
+	_, port, err := net.SplitHostPort(s)
+	if err != nil {
+		return false
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	return err == nil && n <= 65535
+}
+
+func isEmail(s string) bool {
+	address, err := mail.ParseAddress(s)
+	return err == nil && address.Address == s
+}
+
+// allURLs wants each text to be a URL with one of the schemes and, unless that is about sockets, a host.
+func allURLs(texts, schemes []string) bool {
+	for _, text := range texts {
+		u, err := url.Parse(text)
+		if err != nil || !slices.Contains(schemes, u.Scheme) {
+			return false
+		}
+		if web := u.Scheme == "http" || u.Scheme == "https"; web && (u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "") {
+			return false
+		}
+	}
+	return len(texts) > 0
+}
+
+var credentials = regexp.MustCompile(`//[^\s,]*@`)
+
+// maskCredentials hides the user part of any URL in a text.
+func maskCredentials(s string) string { return credentials.ReplaceAllString(s, "//"+hidden+"@") }
