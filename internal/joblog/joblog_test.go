@@ -1,0 +1,210 @@
+package joblog_test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sre-agent/sre-agent/internal/fault"
+	"github.com/sre-agent/sre-agent/internal/forge/forgetest"
+	"github.com/sre-agent/sre-agent/internal/joblog"
+)
+
+func startForge(t *testing.T, opts forgetest.Options) *forgetest.Server {
+	t.Helper()
+	opts.ReadTokens = []string{"reader"}
+	s, err := forgetest.Start(opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if _, err := s.CreateRepo("acme", "shop", "main"); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func addJob(t *testing.T, s *forgetest.Server, attempt int, j forgetest.Job, log string) int64 {
+	t.Helper()
+	id, err := s.AddJob("acme", "shop", 77, attempt, j, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+func assertFits(t *testing.T, s *forgetest.Server) {
+	t.Helper()
+	if v := s.Violations(); len(v) > 0 {
+		t.Errorf("violations: %q", v)
+	}
+}
+
+func TestFailedJobsOfAnAttemptAndOfTheLatest(t *testing.T) {
+	s := startForge(t, forgetest.Options{})
+	steps := []forgetest.Step{{Name: "checkout", Conclusion: "success"}, {Name: "lint", Conclusion: "failure"}, {Name: "slow", Conclusion: "timed_out"}}
+	first := addJob(t, s, 1, forgetest.Job{Name: "lint", Conclusion: "failure", Steps: steps}, "")
+	addJob(t, s, 1, forgetest.Job{Name: "ok", Conclusion: "success"}, "")
+	addJob(t, s, 1, forgetest.Job{Name: "stopped", Conclusion: "cancelled"}, "")
+	second := addJob(t, s, 2, forgetest.Job{Name: "test", Conclusion: "timed_out"}, "")
+
+	src := joblog.New(s.APIURL(), "reader", nil)
+	url := func(id int64) string { return fmt.Sprintf("%s/acme/shop/actions/runs/77/job/%d", s.URL(), id) }
+	jobs1 := []joblog.Job{{ID: first, Name: "lint", Conclusion: "failure", URL: url(first), FailedSteps: []string{"lint", "slow"}}}
+	jobs2 := []joblog.Job{{ID: second, Name: "test", Conclusion: "timed_out", URL: url(second)}}
+	for attempt, want := range map[int][]joblog.Job{1: jobs1, 2: jobs2, 0: jobs2} {
+		got, err := src.FailedJobs(t.Context(), "acme", "shop", "77", attempt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("attempt %d (-want +got):\n%s", attempt, diff)
+		}
+	}
+	assertFits(t, s)
+}
+
+func TestFailedJobsReadsEveryPage(t *testing.T) {
+	s := startForge(t, forgetest.Options{MaxPerPage: 2})
+	var want, got []string
+	for i := range 7 {
+		name := fmt.Sprintf("job-%d", i)
+		want = append(want, name)
+		addJob(t, s, 1, forgetest.Job{Name: name, Conclusion: "failure"}, "")
+	}
+	jobs, err := joblog.New(s.APIURL(), "reader", nil).FailedJobs(t.Context(), "acme", "shop", "77", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, j := range jobs {
+		got = append(got, j.Name)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("jobs (-want +got):\n%s", diff)
+	}
+	assertFits(t, s)
+}
+
+func TestHostileNamesNeverReachAnotherPath(t *testing.T) {
+	s := startForge(t, forgetest.Options{})
+	id := addJob(t, s, 1, forgetest.Job{Name: "x", Conclusion: "failure"}, "secret")
+	src := joblog.New(s.APIURL(), "reader", nil)
+	for name, want := range map[string]string{
+		"..": "invalid_name", ".": "invalid_name", "": "invalid_name",
+		"%2e": "not_found", "%2e%2e": "not_found", "a/b": "not_found", "../acme/shop": "not_found", "shop?x=": "not_found", "shop#": "not_found",
+	} {
+		_, _, err := src.Log(t.Context(), "acme", name, id, 100)
+		if reason, _ := fault.Reason(err); reason != want {
+			t.Errorf("log of %q: %v, want %s", name, err, want)
+		}
+		_, err = src.FailedJobs(t.Context(), name, "shop", "77", 1)
+		if reason, _ := fault.Reason(err); reason != want {
+			t.Errorf("jobs of %q: %v, want %s", name, err, want)
+		}
+	}
+	assertFits(t, s)
+}
+
+func TestLogComesFromTheOtherHostWithoutTheToken(t *testing.T) {
+	s := startForge(t, forgetest.Options{})
+	id := addJob(t, s, 1, forgetest.Job{Name: "x", Conclusion: "failure"}, "line 1\nline 2\n")
+	text, truncated, err := joblog.New(s.APIURL(), "reader", nil).Log(t.Context(), "acme", "shop", id, 1<<20)
+	if err != nil || truncated || string(text) != "line 1\nline 2\n" {
+		t.Errorf("log = %q, %v, %v", text, truncated, err)
+	}
+	// A default client follows the redirect with the token: the forge must notice, or this test proves nothing.
+	assertFits(t, s)
+	req, _ := http.NewRequest(http.MethodGet, fmt.Sprintf("%s/repos/acme/shop/actions/jobs/%d/logs", s.APIURL(), id), nil)
+	req.Header.Set("Authorization", "Bearer reader")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if len(s.Violations()) == 0 {
+		t.Error("the log host did not notice a leaked token")
+	}
+}
+
+func TestLogKeepsAQuarterOfHeadAndThreeQuartersOfTail(t *testing.T) {
+	s := startForge(t, forgetest.Options{})
+	src := joblog.New(s.APIURL(), "reader", nil)
+	var b strings.Builder
+	for i := range 20_000 {
+		fmt.Fprintf(&b, "line %d\n", i)
+	}
+	full := b.String()
+	id := addJob(t, s, 1, forgetest.Job{Name: "x", Conclusion: "failure"}, full)
+	for _, limit := range []int64{4000, 4001, 40_003, int64(len(full)) - 1} {
+		text, truncated, err := src.Log(t.Context(), "acme", "shop", id, limit)
+		if err != nil || !truncated {
+			t.Fatalf("limit %d: truncated = %v, %v", limit, truncated, err)
+		}
+		head, rest, ok1 := strings.Cut(string(text), "\n[... ")
+		count, tail, ok2 := strings.Cut(rest, " bytes left out ...]\n")
+		if !ok1 || !ok2 || int64(len(text)) > limit {
+			t.Fatalf("limit %d: %d bytes, marker found: %v %v", limit, len(text), ok1, ok2)
+		}
+		if int64(len(head)) != limit/4 || !strings.HasPrefix(full, head) || !strings.HasSuffix(full, tail) {
+			t.Errorf("limit %d: head %d bytes, tail %d bytes do not fit the log", limit, len(head), len(tail))
+		}
+		if want := fmt.Sprint(len(full) - len(head) - len(tail)); count != want {
+			t.Errorf("limit %d: says %s bytes are left out, want %s", limit, count, want)
+		}
+	}
+	for _, limit := range []int64{1, 5, 100} {
+		text, truncated, err := src.Log(t.Context(), "acme", "shop", id, limit)
+		tail := full[len(full)-int(limit-limit/4):]
+		if err != nil || !truncated || string(text) != full[:limit/4]+tail {
+			t.Errorf("limit %d: %q, %v, %v", limit, text, truncated, err)
+		}
+	}
+	text, truncated, err := src.Log(t.Context(), "acme", "shop", id, int64(len(full)))
+	if err != nil || truncated || string(text) != full {
+		t.Errorf("a log of exactly the limit is cut: %v, %v", truncated, err)
+	}
+}
+
+func TestABigLogTakesLittleMemory(t *testing.T) {
+	const size, limit = 200 << 20, 64 << 10
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		chunk := []byte(strings.Repeat("0123456789abcde\n", 1<<16))
+		for range size / len(chunk) {
+			_, _ = w.Write(chunk)
+		}
+		_, _ = io.WriteString(w, "the end")
+	}))
+	defer srv.Close()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	text, truncated, err := joblog.New(srv.URL, "", nil).Log(t.Context(), "a", "b", 1, limit)
+	runtime.ReadMemStats(&after)
+	if err != nil || !truncated || !strings.HasSuffix(string(text), "the end") {
+		t.Fatalf("%d bytes, %v, %v", len(text), truncated, err)
+	}
+	if grown := after.TotalAlloc - before.TotalAlloc; grown > 32<<20 {
+		t.Errorf("reading %d bytes allocated %d", size, grown)
+	}
+}
+
+func TestALogThatBreaksOffIsTransient(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "1000")
+		_, _ = io.WriteString(w, "half a log")
+	}))
+	defer srv.Close()
+	_, _, err := joblog.New(srv.URL, "", nil).Log(t.Context(), "a", "b", 1, 100)
+	if _, permanent := fault.Reason(err); err == nil || permanent {
+		t.Errorf("error = %v, want a transient one", err)
+	}
+}

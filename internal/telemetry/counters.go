@@ -1,0 +1,143 @@
+package telemetry
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+)
+
+// Counters counts what the services decide. Every counter starts at zero for each of its reasons, so that a rate can
+// be taken from the first event on.
+type Counters struct {
+	metrics    map[string]Metric
+	counters   map[string]metric.Int64Counter
+	histograms map[string]metric.Float64Histogram
+}
+
+// secondsBuckets reach from a stage that only looks to a run that waits for an hour.
+var secondsBuckets = []float64{0.01, 0.05, 0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1200, 1800, 3600}
+
+func newCounters(meter metric.Meter) (*Counters, error) {
+	c := &Counters{
+		metrics:    make(map[string]Metric),
+		counters:   make(map[string]metric.Int64Counter),
+		histograms: make(map[string]metric.Float64Histogram),
+	}
+	for _, m := range Metrics() {
+		c.metrics[m.Name] = m
+		var err error
+		switch m.Kind {
+		case counter:
+			c.counters[m.Name], err = meter.Int64Counter(m.Name, metric.WithDescription(m.Help))
+		case histogram:
+			c.histograms[m.Name], err = meter.Float64Histogram(m.Name, metric.WithDescription(m.Help), metric.WithUnit(m.Unit),
+				metric.WithExplicitBucketBoundaries(secondsBuckets...))
+		}
+		if err != nil {
+			return nil, fmt.Errorf("telemetry: metric %s: %w", m.Name, err)
+		}
+		if m.Kind == counter {
+			for _, value := range m.Labels[0].Values {
+				c.add(context.Background(), m.Name, value, 0)
+			}
+		}
+	}
+	return c, nil
+}
+
+// WebhookDeduped counts a delivery that repeats a known one.
+func (c *Counters) WebhookDeduped(ctx context.Context, r DedupReason) {
+	c.add(ctx, WebhookDeduped, string(r), 1)
+}
+
+// RunSkipped counts a time that a run's pipeline did not run.
+func (c *Counters) RunSkipped(ctx context.Context, r SkipReason) {
+	c.add(ctx, RunsSkipped, string(r), 1)
+}
+
+// Retry counts an attempt that is followed by another one.
+func (c *Counters) Retry(ctx context.Context, r RetryReason) { c.add(ctx, Retry, string(r), 1) }
+
+// Throttled counts a time that a run was made to wait.
+func (c *Counters) Throttled(ctx context.Context, r ThrottleReason) {
+	c.add(ctx, Throttled, string(r), 1)
+}
+
+// LoopBlocked counts a time that a guard against loops stopped something.
+func (c *Counters) LoopBlocked(ctx context.Context, r LoopReason) {
+	c.add(ctx, LoopBlocked, string(r), 1)
+}
+
+// PRCreateSkipped counts a fix for which no pull request was created.
+func (c *Counters) PRCreateSkipped(ctx context.Context, r PRSkipReason) {
+	c.add(ctx, PRCreateSkipped, string(r), 1)
+}
+
+// WebhookRejected counts a webhook request that was refused.
+func (c *Counters) WebhookRejected(ctx context.Context, r RejectReason) {
+	c.add(ctx, WebhookRejected, string(r), 1)
+}
+
+// RunEnded counts a run that ended.
+func (c *Counters) RunEnded(ctx context.Context, e Ending) { c.add(ctx, RunsEnded, string(e), 1) }
+
+// StageTook records how long a stage of the fix pipeline took.
+func (c *Counters) StageTook(ctx context.Context, s Stage, r Result, took time.Duration) {
+	labels := c.metrics[StageDuration].Labels
+	c.histograms[StageDuration].Record(ctx, took.Seconds(), metric.WithAttributes(
+		attribute.String("stage", known(labels[0].Values, string(s))),
+		attribute.String("result", known(labels[1].Values, string(r)))))
+}
+
+// PullRequestAfter records the time from a webhook's arrival to its pull request.
+func (c *Counters) PullRequestAfter(ctx context.Context, took time.Duration) {
+	c.histograms[WebhookToPullRequest].Record(ctx, took.Seconds())
+}
+
+func (c *Counters) add(ctx context.Context, name, value string, n int64) {
+	label := c.metrics[name].Labels[0]
+	c.counters[name].Add(ctx, n, metric.WithAttributes(attribute.String(label.Name, known(label.Values, value))))
+}
+
+// Sample is one value of a gauge; Label is the value of its label, if it has one.
+type Sample struct {
+	Label string
+	Value float64
+}
+
+// Observe has read called whenever metrics are collected. The gauge is one of Runs, StreamPending and OldestDueSeconds;
+// the returned function ends it. When read fails, the gauge has no value, which is what an alert on absence looks for.
+func (t *Telemetry) Observe(name string, read func(context.Context) ([]Sample, error)) (stop func() error, err error) {
+	i := slices.IndexFunc(Metrics(), func(m Metric) bool { return m.Name == name && m.Kind == gauge })
+	if i < 0 {
+		return nil, fmt.Errorf("telemetry: no gauge %q", name)
+	}
+	m := Metrics()[i]
+	meter := t.Meters.Meter(scope)
+	instrument, err := meter.Float64ObservableGauge(m.Name, metric.WithDescription(m.Help), metric.WithUnit(m.Unit))
+	if err != nil {
+		return nil, fmt.Errorf("telemetry: metric %s: %w", m.Name, err)
+	}
+	registration, err := meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		samples, err := read(ctx)
+		if err != nil {
+			return fmt.Errorf("telemetry: reading gauge %s: %w", m.Name, err)
+		}
+		for _, s := range samples {
+			if len(m.Labels) == 0 {
+				o.ObserveFloat64(instrument, s.Value)
+				continue
+			}
+			o.ObserveFloat64(instrument, s.Value, metric.WithAttributes(attribute.String(m.Labels[0].Name, s.Label)))
+		}
+		return nil
+	}, instrument)
+	if err != nil {
+		return nil, fmt.Errorf("telemetry: metric %s: %w", m.Name, err)
+	}
+	return registration.Unregister, nil
+}

@@ -1,0 +1,201 @@
+// Package telemetry sets up logs, traces and metrics for one process.
+//
+// It promises that every log line passes the redactor first, that metric names are exactly those of Metrics, that
+// no label has values without bound, and that nothing leaves the process unless an OTLP endpoint is named.
+package telemetry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/prometheus/otlptranslator"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetrichttp"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+	otelprometheus "go.opentelemetry.io/otel/exporters/prometheus"
+	"go.opentelemetry.io/otel/propagation"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/resource"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// scope is the instrumentation scope of our own metrics and spans.
+const scope = "github.com/sre-agent/sre-agent"
+
+// Options say what to set up. The OTLP exporters take the standard OTEL_* variables from the process's environment.
+type Options struct {
+	Service, Version string
+	// LogFormat is "json" or "text"; LogLevel is "debug", "info", "warn" or "error".
+	LogFormat, LogLevel string
+	// Writer takes the log lines.
+	Writer io.Writer
+	// Redact wraps the log handler so that no secret passes; nil only where there are no secrets.
+	Redact func(slog.Handler) slog.Handler
+}
+
+// Telemetry is what a process reports with.
+type Telemetry struct {
+	Log      *slog.Logger
+	Counters *Counters
+	// Tracer makes our own spans; Traces, Meters and Propagator are for instrumented libraries and message headers.
+	Tracer     trace.Tracer
+	Traces     trace.TracerProvider
+	Meters     *sdkmetric.MeterProvider
+	Propagator propagation.TextMapPropagator
+
+	registry *prometheus.Registry
+	shutdown []func(context.Context) error
+}
+
+// Start sets everything up. Nothing is sent until an OTLP endpoint is named, and a collector that is down never
+// stops the process.
+func Start(ctx context.Context, opts Options) (*Telemetry, error) {
+	t := &Telemetry{Propagator: propagator(), registry: prometheus.NewRegistry()}
+	log, err := newLogger(opts)
+	if err != nil {
+		return nil, err
+	}
+	t.Log = log
+	res, err := newResource(ctx, opts)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkProtocol(); err != nil {
+		return nil, err
+	}
+	if err := t.startTraces(ctx, res); err != nil {
+		return nil, err
+	}
+	if err := t.startMetrics(ctx, res); err != nil {
+		return nil, errors.Join(err, t.Shutdown(ctx))
+	}
+	// For libraries that take the globals; our own code uses the fields.
+	otel.SetTracerProvider(t.Traces)
+	otel.SetMeterProvider(t.Meters)
+	otel.SetTextMapPropagator(t.Propagator)
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { t.Log.Warn("telemetry could not be delivered", "error", err) }))
+	return t, nil
+}
+
+// Handler serves /metrics in Prometheus' format.
+func (t *Telemetry) Handler() http.Handler {
+	return promhttp.HandlerFor(t.registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: 4})
+}
+
+// shutdownTimeout bounds Shutdown when the context has no deadline of its own.
+const shutdownTimeout = 5 * time.Second
+
+// Shutdown sends what is still to be sent, until the context's deadline, and in any case for 5 seconds at most.
+func (t *Telemetry) Shutdown(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, shutdownTimeout)
+	defer cancel()
+	// At the same time, so that a signal whose collector hangs does not cost the other one its chance.
+	errs := make([]error, len(t.shutdown))
+	var wg sync.WaitGroup
+	for i, stop := range t.shutdown {
+		wg.Go(func() { errs[i] = stop(ctx) })
+	}
+	wg.Wait()
+	t.shutdown = nil
+	return errors.Join(errs...)
+}
+
+// propagator carries the W3C trace context and baggage.
+func propagator() propagation.TextMapPropagator {
+	return propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{})
+}
+
+func newResource(ctx context.Context, opts Options) (*resource.Resource, error) {
+	// The environment comes last: OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES have the last word.
+	res, err := resource.New(ctx,
+		resource.WithTelemetrySDK(),
+		resource.WithHost(),
+		resource.WithAttributes(attribute.String("service.name", opts.Service), attribute.String("service.version", opts.Version)),
+		resource.WithFromEnv())
+	if err != nil {
+		return nil, fmt.Errorf("telemetry: resource: %w", err)
+	}
+	return res, nil
+}
+
+func (t *Telemetry) startTraces(ctx context.Context, res *resource.Resource) error {
+	options := []sdktrace.TracerProviderOption{sdktrace.WithResource(res)}
+	if exports("TRACES") {
+		exporter, err := otlptracehttp.New(ctx)
+		if err != nil {
+			return fmt.Errorf("telemetry: trace exporter: %w", err)
+		}
+		options = append(options, sdktrace.WithBatcher(exporter))
+	}
+	// Without an exporter spans still have ids, which logs and messages carry.
+	provider := sdktrace.NewTracerProvider(options...)
+	t.Traces, t.Tracer = provider, provider.Tracer(scope)
+	t.shutdown = append(t.shutdown, provider.Shutdown)
+	return nil
+}
+
+func (t *Telemetry) startMetrics(ctx context.Context, res *resource.Resource) error {
+	reader, err := prometheusReader(t.registry)
+	if err != nil {
+		return err
+	}
+	options := []sdkmetric.Option{sdkmetric.WithResource(res), sdkmetric.WithReader(reader)}
+	if exports("METRICS") {
+		exporter, err := otlpmetrichttp.New(ctx)
+		if err != nil {
+			return fmt.Errorf("telemetry: metric exporter: %w", err)
+		}
+		options = append(options, sdkmetric.WithReader(sdkmetric.NewPeriodicReader(exporter)))
+	}
+	return t.useMeters(sdkmetric.NewMeterProvider(options...))
+}
+
+func (t *Telemetry) useMeters(provider *sdkmetric.MeterProvider) (err error) {
+	t.Meters = provider
+	t.shutdown = append(t.shutdown, provider.Shutdown)
+	t.Counters, err = newCounters(provider.Meter(scope))
+	return err
+}
+
+// prometheusReader leaves names as they are given: the default would add units and "_total" of its own.
+func prometheusReader(registry *prometheus.Registry) (sdkmetric.Reader, error) {
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	reader, err := otelprometheus.New(
+		otelprometheus.WithRegisterer(registry),
+		otelprometheus.WithTranslationStrategy(otlptranslator.UnderscoreEscapingWithoutSuffixes),
+		otelprometheus.WithoutScopeInfo())
+	if err != nil {
+		return nil, fmt.Errorf("telemetry: prometheus exporter: %w", err)
+	}
+	return reader, nil
+}
+
+// exports says whether the standard variables name an OTLP endpoint for a signal, "TRACES" or "METRICS".
+func exports(signal string) bool {
+	if os.Getenv("OTEL_SDK_DISABLED") == "true" || os.Getenv("OTEL_"+signal+"_EXPORTER") == "none" {
+		return false
+	}
+	return os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") != "" || os.Getenv("OTEL_EXPORTER_OTLP_"+signal+"_ENDPOINT") != ""
+}
+
+// checkProtocol refuses what would otherwise be sent to a gRPC port in vain.
+func checkProtocol() error {
+	for _, name := range []string{"OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL"} {
+		if value := os.Getenv(name); value != "" && value != "http/protobuf" {
+			return fmt.Errorf("telemetry: %s=%.40q: only http/protobuf is built in (a collector listens for it on port 4318)", name, value)
+		}
+	}
+	return nil
+}
