@@ -1,0 +1,152 @@
+package fix
+
+import (
+	"regexp"
+	"sort"
+	"strings"
+
+	"github.com/sre-agent/sre-agent/internal/failure"
+)
+
+// maxWanted bounds how many files a plan asks for.
+const maxWanted = 100
+
+// Match says that a fixer applies, and which of its files the failure names; none when it names none.
+type Match struct {
+	Fixer string
+	Files []string
+}
+
+// Match returns the fixers that apply to a failure, cheapest first. The files are the repository's, as paths with
+// slashes.
+func (c *Catalogue) Match(report failure.Report, repoFiles []string) []Match {
+	var out []Match
+	for _, e := range c.entries {
+		if e.applies(report, repoFiles) {
+			out = append(out, Match{Fixer: e.Name, Files: e.named(report.Files, repoFiles)})
+		}
+	}
+	return out
+}
+
+func (e *entry) applies(report failure.Report, repoFiles []string) bool {
+	fits := report.Command != "" && anyMatches(e.commands, report.Command)
+	for i := 0; !fits && i < len(report.Excerpt); i++ {
+		fits = anyMatches(e.logs, report.Excerpt[i].Text)
+	}
+	if !fits {
+		return false
+	}
+	for _, glob := range e.When.Files {
+		found := false
+		for _, f := range repoFiles {
+			if found = ownFile(f) && matchesAny([]string{glob}, f); found {
+				break
+			}
+		}
+		if !found {
+			return false
+		}
+	}
+	return true
+}
+
+func anyMatches(exprs []*regexp.Regexp, text string) bool {
+	for _, re := range exprs {
+		if re.MatchString(text) {
+			return true
+		}
+	}
+	return false
+}
+
+// named are the repository's files that the failure names and that the fixer may touch. A tool that ran in a
+// subfolder names files from there, so a name that fits the end of exactly one path means it.
+func (e *entry) named(names, repoFiles []string) []string {
+	if len(names) == 0 {
+		return nil
+	}
+	have := make(map[string]bool, len(repoFiles))
+	for _, f := range repoFiles {
+		have[f] = true
+	}
+	chosen := map[string]bool{}
+	for _, name := range names {
+		if !have[name] {
+			name = onlySuffix(name, repoFiles)
+		}
+		if name != "" && ownFile(name) && matchesAny(e.Touches, name) {
+			chosen[name] = true
+		}
+	}
+	var out []string
+	for name := range chosen {
+		out = append(out, name)
+	}
+	sort.Strings(out)
+	return out
+}
+
+func onlySuffix(name string, repoFiles []string) string {
+	found := ""
+	for _, f := range repoFiles {
+		if strings.HasSuffix(f, "/"+name) {
+			if found != "" {
+				return ""
+			}
+			found = f
+		}
+	}
+	return found
+}
+
+var (
+	climbs   = regexp.MustCompile(`(?:^|[\s/'"=])\.\.(?:/|\s|['"]|$)`)
+	absolute = regexp.MustCompile(`[\s'"=]/`)
+	isCheck  = regexp.MustCompile(`^(?:npx )?.*prettier .*(?:--check|-c|--list-different|-l)\b`)
+)
+
+// KnownCheck says whether a command from a log is one that the catalogue knows as a check, and returns the command
+// to run. Such a command holds no more than the words that its expression spells out: no second command, no
+// substitution of the log's own making, no path out of the work tree.
+func (c *Catalogue) KnownCheck(command string) (string, bool) {
+	for _, e := range c.entries {
+		if run, ok := e.knownCheck(command); ok {
+			return run, true
+		}
+	}
+	return "", false
+}
+
+func (e *entry) knownCheck(command string) (string, bool) {
+	command = strings.TrimSpace(command)
+	if command == "" || len(command) > 1000 || strings.ContainsAny(command, "\n\r\x00") || climbs.MatchString(command) || absolute.MatchString(command) {
+		return "", false
+	}
+	if strings.Contains(command, "prettier") && !isCheck.MatchString(command) {
+		return "", false
+	}
+	return command, anyMatches(e.checks, command)
+}
+
+// Wants are the files whose contents Plan needs for a match, at most a hundred, nearest to the root first.
+func (c *Catalogue) Wants(m Match, repoFiles []string) []string {
+	e := c.entry(m.Fixer)
+	if e == nil {
+		return nil
+	}
+	var out []string
+	for _, f := range repoFiles {
+		if ownFile(f) && matchesAny(e.Reads, f) {
+			out = append(out, f)
+		}
+	}
+	sort.Slice(out, func(i, j int) bool {
+		a, b := strings.Count(out[i], "/"), strings.Count(out[j], "/")
+		if a != b {
+			return a < b
+		}
+		return out[i] < out[j]
+	})
+	return out[:min(len(out), maxWanted)]
+}

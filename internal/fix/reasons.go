@@ -1,0 +1,36 @@
+package fix
+
+// Why a fixer declines. The set is closed: metrics and people read it.
+const (
+	// ReasonNoFixer: no entry of the catalogue fits the failure.
+	ReasonNoFixer = "no_fixer"
+	// ReasonNoCheck: nothing can tell red from green.
+	ReasonNoCheck = "no_check"
+	// ReasonToolMissing: the sandbox lacks a program that the fixer needs.
+	ReasonToolMissing = "tool_missing"
+	// ReasonToolVersion: the repository needs another version of the tool than there is.
+	ReasonToolVersion = "tool_version"
+	// ReasonToolVersionUnknown: the repository doesn't say which version it uses.
+	ReasonToolVersionUnknown = "tool_version_unknown"
+	// ReasonNeedsPlugins: the tool's configuration loads code from other packages.
+	ReasonNeedsPlugins = "needs_plugins"
+	// ReasonAmbiguousFolder: several folders could be meant and the failure doesn't say which.
+	ReasonAmbiguousFolder = "ambiguous_folder"
+	// ReasonVendored: the repository holds copies of its dependencies, which the fixer would leave behind.
+	ReasonVendored = "vendored"
+	// ReasonBadManifest: a file that says what the repository needs can't be read.
+	ReasonBadManifest = "bad_manifest"
+	// ReasonFixerFailed, ReasonNothingChanged and ReasonTouchedOther are for who runs the plan: the fixer ended
+	// with an error, changed nothing, or changed a file that Plan.MayTouch doesn't name.
+	ReasonFixerFailed    = "fixer_failed"
+	ReasonNothingChanged = "nothing_changed"
+	ReasonTouchedOther   = "touched_other_files"
+)
+
+// Reasons lists every reason of this package.
+func Reasons() []string {
+	return []string{
+		ReasonNoFixer, ReasonNoCheck, ReasonToolMissing, ReasonToolVersion, ReasonToolVersionUnknown, ReasonNeedsPlugins,
+		ReasonAmbiguousFolder, ReasonVendored, ReasonBadManifest, ReasonFixerFailed, ReasonNothingChanged, ReasonTouchedOther,
+	}
+}

@@ -1,0 +1,201 @@
+// Package repoconfig reads a repository's .sre-agent.yaml.
+//
+// It promises that a file is taken whole or refused with the line and what to do: nothing in it is passed over in
+// silence. It reads bytes that came from the base branch; who calls it sees to that. It is pure, and bounded: no
+// anchors, aliases or tags, and no deep nesting.
+package repoconfig
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/bmatcuk/doublestar/v4"
+	"github.com/goccy/go-yaml"
+
+	"github.com/sre-agent/sre-agent/internal/fault"
+)
+
+const (
+	// Path is where the file is in a repository.
+	Path = ".sre-agent.yaml"
+	// MaxBytes is the largest file that is read.
+	MaxBytes = 64 << 10
+	// ReasonBad is the reason of every error of Parse.
+	ReasonBad = "bad_repo_config"
+)
+
+// Mode says how far the agent may go in a repository.
+type Mode string
+
+// The modes: do nothing, do everything but publish, open pull requests.
+const (
+	ModeOff    Mode = "off"
+	ModeShadow Mode = "shadow"
+	ModePR     Mode = "pr"
+)
+
+const (
+	maxChecks = 100
+	maxRun    = 8 << 10
+	maxForbid = 200
+)
+
+// Config is a repository's settings.
+type Config struct {
+	Version int      `yaml:"version"`
+	Mode    Mode     `yaml:"mode"`
+	Checks  []Check  `yaml:"checks"`
+	Fixers  []string `yaml:"fixers"`
+	Policy  Policy   `yaml:"policy"`
+}
+
+// Check names the command that is red when a workflow's job is red. An empty Workflow or Job fits every one.
+type Check struct {
+	Workflow string `yaml:"workflow"`
+	Job      string `yaml:"job"`
+	Run      string `yaml:"run"`
+}
+
+// Policy adds to the default policy.
+type Policy struct {
+	Forbid []string `yaml:"forbid"`
+}
+
+// Default are the settings of a repository without a file.
+func Default() *Config { return &Config{Version: 1, Mode: ModePR} }
+
+// Parse reads a file. An empty one is Default.
+func Parse(data []byte) (cfg *Config, err error) {
+	// The file is hostile and the YAML parser is somebody else's: a panic there is the file's fault, not ours.
+	defer func() {
+		if p := recover(); p != nil {
+			cfg, err = nil, fault.Permf(ReasonBad, "%s cannot be read as YAML: simplify it", Path)
+		}
+	}()
+	if len(data) > MaxBytes {
+		return nil, fault.Permf(ReasonBad, "%s is %d bytes: make it at most %d", Path, len(data), MaxBytes)
+	}
+	if err := plain(data); err != nil {
+		return nil, fault.Perm(ReasonBad, err)
+	}
+	cfg = Default()
+	cfg.Version = 0
+	dec := yaml.NewDecoder(bytes.NewReader(data), yaml.Strict())
+	switch err := dec.Decode(cfg); {
+	case errors.Is(err, io.EOF):
+		return Default(), nil
+	case err != nil:
+		return nil, fault.Perm(ReasonBad, explain(err))
+	}
+	if err := dec.Decode(new(Config)); !errors.Is(err, io.EOF) {
+		return nil, fault.Permf(ReasonBad, "%s holds a second document: remove it", Path)
+	}
+	if err := cfg.validate(data); err != nil {
+		return nil, fault.Perm(ReasonBad, err)
+	}
+	return cfg, nil
+}
+
+// explain keeps the line and the reason of a YAML error, and drops the excerpt of the file around it.
+func explain(err error) error {
+	var e yaml.Error
+	if !errors.As(err, &e) || e.GetToken() == nil || e.GetToken().Position == nil {
+		return fmt.Errorf("%s is no valid YAML: %s", Path, firstLine(err.Error()))
+	}
+	advice := "correct it"
+	if strings.Contains(e.GetMessage(), "unknown field") {
+		advice = "remove it or correct its name; known are version, mode, checks (workflow, job, run), fixers and policy (forbid)"
+	}
+	return fmt.Errorf("%s, line %d: %s: %s", Path, e.GetToken().Position.Line, firstLine(e.GetMessage()), advice)
+}
+
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(s, "\n")
+	return line[:min(len(line), 200)]
+}
+
+var fixerName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,63}$`)
+
+func (c *Config) validate(data []byte) error {
+	if c.Version != 1 {
+		return at(data, "$.version", "version is %d: write version: 1", c.Version)
+	}
+	switch c.Mode {
+	case ModeOff, ModeShadow, ModePR:
+	default:
+		return at(data, "$.mode", "mode is %q: write off, shadow or pr (off in quotes if your editor changes it)", c.Mode)
+	}
+	if len(c.Checks) > maxChecks {
+		return at(data, "$.checks", "%d checks: write at most %d", len(c.Checks), maxChecks)
+	}
+	for i, check := range c.Checks {
+		if strings.TrimSpace(check.Run) == "" || len(check.Run) > maxRun || strings.ContainsRune(check.Run, 0) {
+			return at(data, fmt.Sprintf("$.checks[%d]", i), "check %d has no usable run: write the command that fails", i+1)
+		}
+	}
+	for i, name := range c.Fixers {
+		if !fixerName.MatchString(name) {
+			return at(data, fmt.Sprintf("$.fixers[%d]", i), "%q is no fixer's name: use lower-case letters, digits and dashes", name)
+		}
+	}
+	if len(c.Policy.Forbid) > maxForbid {
+		return at(data, "$.policy.forbid", "%d forbidden globs: write at most %d", len(c.Policy.Forbid), maxForbid)
+	}
+	for i, glob := range c.Policy.Forbid {
+		if glob == "" || !doublestar.ValidatePattern(glob) {
+			return at(data, fmt.Sprintf("$.policy.forbid[%d]", i), "%q is no glob: use *, ** and ? as in generated/**", glob)
+		}
+	}
+	return nil
+}
+
+// at makes an error that says the line of what is at the path, if the file has it.
+func at(data []byte, yamlPath, format string, args ...any) error {
+	msg := fmt.Sprintf(format, args...)
+	if p, err := yaml.PathString(yamlPath); err == nil {
+		if node, err := p.ReadNode(bytes.NewReader(data)); err == nil && node.GetToken() != nil {
+			return fmt.Errorf("%s, line %d: %s", Path, node.GetToken().Position.Line, msg)
+		}
+	}
+	return fmt.Errorf("%s, line 1: %s", Path, msg)
+}
+
+// CheckFor returns the command that checks a workflow's job. The workflow is given by its name, its file's path
+// or its file's name. An entry that names more wins; of two alike, the first.
+func (c *Config) CheckFor(workflow, job string) (string, bool) {
+	best, run := -1, ""
+	for _, check := range c.Checks {
+		score := 0
+		if check.Job != "" {
+			if !strings.EqualFold(check.Job, job) {
+				continue
+			}
+			score += 2
+		}
+		if check.Workflow != "" {
+			if !sameWorkflow(check.Workflow, workflow) {
+				continue
+			}
+			score++
+		}
+		if score > best {
+			best, run = score, check.Run
+		}
+	}
+	return run, best >= 0
+}
+
+func sameWorkflow(want, have string) bool {
+	return strings.EqualFold(want, have) || (strings.Contains(have, "/") && strings.EqualFold(want, path.Base(have)))
+}
+
+// Allows says whether the repository lets a fixer work; without a list, all may.
+func (c *Config) Allows(fixer string) bool {
+	return len(c.Fixers) == 0 || slices.Contains(c.Fixers, fixer)
+}
