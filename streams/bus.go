@@ -44,7 +44,7 @@ var ErrFull = errors.New("the stream is full")
 // ErrUnavailable says that the stream did not answer.
 var ErrUnavailable = errors.New("the stream does not answer")
 
-// publishWait is how long a publish may wait for the stream's acknowledgement.
+// publishWait is how long a publish may wait for the stream's acknowledgement when its context says nothing else.
 const publishWait = 5 * time.Second
 
 // Connect connects to NATS. It goes on trying for as long as the process lives; Ready says how it stands.
@@ -128,8 +128,11 @@ func (b *Bus) waitConnected(ctx context.Context) error {
 // Publish publishes a message and waits until the stream has it. duplicate is true when the stream knew the
 // message's id already. ErrFull and ErrUnavailable say why it could not be taken.
 func (b *Bus) Publish(ctx context.Context, m *Message) (duplicate bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, publishWait)
-	defer cancel()
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, publishWait)
+		defer cancel()
+	}
 	if m.Time.IsZero() {
 		m.Time = time.Now()
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"reflect"
 )
 
 // maxDepth is how deep groups are followed; below it, a value is dropped rather than shown.
@@ -90,6 +91,9 @@ func text(v any) (s string) {
 		return v.String()
 	case []byte:
 		return string(v)
+	}
+	if rv := reflect.ValueOf(v); rv.Kind() == reflect.String {
+		return rv.String()
 	}
 	if b, err := json.Marshal(v); err == nil {
 		return string(b)

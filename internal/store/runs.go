@@ -124,6 +124,12 @@ func (s *Store) NextDue(ctx context.Context) (time.Duration, error) {
 	return time.Duration(secs * float64(time.Second)), err
 }
 
+// OldestDue is how long the run that has been due for longest has waited; 0 when none is due.
+func (s *Store) OldestDue(ctx context.Context) (time.Duration, error) {
+	secs, err := s.q.OldestDue(ctx)
+	return time.Duration(secs * float64(time.Second)), err
+}
+
 // TakeBack takes back every run whose holder has not renewed its lease in time, and returns the runs as they
 // are afterwards. A runner's attempt has crashed and counts; a publisher's publication is rung again.
 func (s *Store) TakeBack(ctx context.Context, limits run.Limits, n int32) ([]Run, error) {

@@ -495,6 +495,19 @@ func (q *Queries) NextDue(ctx context.Context) (float64, error) {
 	return seconds, err
 }
 
+const oldestDue = `-- name: OldestDue :one
+select coalesce(extract(epoch from now() - min(not_before)), 0)::float8 as seconds
+from runs where state = 'waiting' and not_before <= now()
+`
+
+// Seconds that the run which has been due for longest has waited for a slot; 0 when none is due.
+func (q *Queries) OldestDue(ctx context.Context) (float64, error) {
+	row := q.db.QueryRow(ctx, oldestDue)
+	var seconds float64
+	err := row.Scan(&seconds)
+	return seconds, err
+}
+
 const renewLease = `-- name: RenewLease :execrows
 update runs set lease_expires_at = now() + make_interval(secs => $1::float8)
 where id = $2 and fence = $3 and state in ('running', 'publishing') and holder = $4::text

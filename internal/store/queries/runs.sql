@@ -60,6 +60,11 @@ returning *;
 select coalesce(extract(epoch from min(not_before) - now()), 3600)::float8 as seconds
 from runs where state in ('waiting', 'fixed') and not_before > now();
 
+-- name: OldestDue :one
+-- Seconds that the run which has been due for longest has waited for a slot; 0 when none is due.
+select coalesce(extract(epoch from now() - min(not_before)), 0)::float8 as seconds
+from runs where state = 'waiting' and not_before <= now();
+
 -- name: DeferRun :execrows
 -- Puts a rung run back to waiting: it could not start now.
 update runs set state = 'waiting', reason = @reason, not_before = now() + make_interval(secs => @delay_seconds::float8), updated_at = now()

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/sre-agent/sre-agent/internal/evidence"
+	"github.com/sre-agent/sre-agent/internal/run"
+	"github.com/sre-agent/sre-agent/internal/store"
+	"github.com/sre-agent/sre-agent/internal/store/db"
+)
+
+const (
+	clock = "15:04:05.000"
+	// shownLines bounds a check's output in the history; --json has it whole.
+	shownLines = 20
+	shownWidth = 200
+)
+
+// history prints all that is recorded about a run, in the order in which it happened.
+func (t terminal) history(h store.History) {
+	r, f := h.Run, h.Run.Failure
+	t.printf("%s  %s\n", t.bold(fmt.Sprintf("run %d", r.ID)), t.state(r))
+	t.field("repository", f.Repository.FullName())
+	t.field("failure", fmt.Sprintf("%s on %s at %s: %s", f.WorkflowName, f.Branch, short(f.Commit), f.Conclusion))
+	t.field("ci run", f.RunURL)
+	t.field("run key", r.RunKey)
+	t.field("explanation", r.Explanation)
+	if r.NotBefore != nil && !run.State(r.State).Ended() {
+		t.field("not before", r.NotBefore.Local().Format(time.DateTime))
+	}
+	t.printf("\n%s  (%s)\n", t.bold("timeline"), r.CreatedAt.Local().Format(time.DateOnly))
+	for _, d := range h.Deliveries {
+		t.at(d.ReceivedAt, "delivery", fmt.Sprintf("%s %s: %s", d.Event, d.DeliveryID, withReason(d.Outcome, d.Reason)))
+	}
+	for _, a := range h.Attempts {
+		t.attempt(a)
+	}
+	if h.Fix != nil {
+		t.at(h.Fix.CreatedAt, "fix", fmt.Sprintf("%s by %s, %s", h.Fix.Title, h.Fix.Fixer, h.Fix.Digest))
+	}
+	if p := h.Publication; p != nil {
+		t.at(p.CreatedAt, "publication", fmt.Sprintf("branch %s into %s, commit %s", p.Branch, p.BaseBranch, short(p.CommitID)))
+		text := withReason(p.State, p.Reason)
+		if p.PrUrl != nil {
+			text += " " + *p.PrUrl
+		}
+		t.at(p.UpdatedAt, "publication", text)
+	}
+	if r.EndedAt != nil {
+		t.at(*r.EndedAt, "end", withReason(r.State, r.Reason))
+	}
+	t.lastCheck(h.Attempts)
+}
+
+func (t terminal) state(r store.Run) string {
+	text := visible(withReason(r.State, r.Reason))
+	switch run.State(r.State) {
+	case run.Published:
+		return t.green(text)
+	case run.Declined, run.Blocked:
+		return t.red(text)
+	default:
+		return t.cyan(text)
+	}
+}
+
+func (t terminal) field(name, value string) {
+	if value != "" {
+		t.printf("  %-12s %s\n", name, visible(value))
+	}
+}
+
+func (t terminal) at(when time.Time, what, text string) {
+	t.printf("  %s  %-12s %s\n", t.dim(when.Local().Format(clock)), what, visible(text))
+}
+
+func (t terminal) attempt(a db.Attempt) {
+	name := "given back"
+	if a.Number != nil {
+		name = fmt.Sprintf("attempt %d", *a.Number)
+	}
+	t.at(a.StartedAt, name, fmt.Sprintf("begins, fence %d, holder %s", a.Fence, a.Holder))
+	report, err := evidence.Parse(a.Evidence)
+	if err != nil {
+		t.printf("  %14s evidence can't be read: %s\n", "", visible(err.Error()))
+	}
+	for _, s := range report.Stages {
+		t.printf("  %14s   %-13s %s %s\n", "", visible(s.Name), t.verdict(s), t.dim(fmt.Sprintf("%.2fs", s.Seconds)))
+	}
+	if a.EndedAt != nil && a.Outcome != nil {
+		t.at(*a.EndedAt, name, withReason(*a.Outcome, a.Reason))
+	}
+}
+
+func (t terminal) verdict(s evidence.Stage) string {
+	text := visible(withReason(s.Verdict, s.Reason))
+	if s.Verdict == "pass" {
+		return t.green(text)
+	}
+	if s.Detail != "" {
+		text += ": " + clip(visible(s.Detail), shownWidth)
+	}
+	return t.red(text)
+}
+
+// lastCheck prints the check of the last attempt that has one, before and after.
+func (t terminal) lastCheck(attempts []db.Attempt) {
+	for i := len(attempts) - 1; i >= 0; i-- {
+		report, err := evidence.Parse(attempts[i].Evidence)
+		if err != nil || report.Check == nil {
+			continue
+		}
+		c := report.Check
+		t.printf("\n%s  (from the %s)\n", t.bold("check"), visible(c.Source))
+		t.lines(c.Command)
+		t.printf("  before the fix: exit code %d\n", c.Before.ExitCode)
+		t.lines(c.Before.Output)
+		t.printf("  with the fix: exit code %d\n", c.After.ExitCode)
+		t.lines(c.After.Output)
+		return
+	}
+}
+
+func (t terminal) lines(text string) {
+	text = strings.Trim(text, "\n")
+	if text == "" {
+		return
+	}
+	lines := strings.Split(text, "\n")
+	for _, line := range lines[:min(len(lines), shownLines)] {
+		t.printf("    | %s\n", clip(visible(line), shownWidth))
+	}
+	if more := len(lines) - shownLines; more > 0 {
+		t.printf("    | … %d more lines\n", more)
+	}
+}
+
+func withReason(what, reason string) string {
+	if reason == "" {
+		return what
+	}
+	return what + " (" + reason + ")"
+}

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/sre-agent/sre-agent/internal/ci"
+	"github.com/sre-agent/sre-agent/internal/store"
+)
+
+// The views are what --json prints: names that scripts may rely on.
+
+type runView struct {
+	ID          int64      `json:"id"`
+	RunKey      string     `json:"run_key"`
+	State       string     `json:"state"`
+	Reason      string     `json:"reason,omitempty"`
+	Explanation string     `json:"explanation,omitempty"`
+	Attempts    int32      `json:"attempts"`
+	Fence       int64      `json:"fence"`
+	Fingerprint *string    `json:"fingerprint,omitempty"`
+	Failure     ci.Failure `json:"failure"`
+	CreatedAt   time.Time  `json:"created_at"`
+	UpdatedAt   time.Time  `json:"updated_at"`
+	NotBefore   *time.Time `json:"not_before,omitempty"`
+	EndedAt     *time.Time `json:"ended_at,omitempty"`
+}
+
+type historyView struct {
+	runView
+	Deliveries     []deliveryView   `json:"deliveries"`
+	AttemptHistory []attemptView    `json:"attempt_history"`
+	Fix            *fixView         `json:"fix,omitempty"`
+	Publication    *publicationView `json:"publication,omitempty"`
+}
+
+type deliveryView struct {
+	DeliveryID string    `json:"delivery_id"`
+	Event      string    `json:"event"`
+	Outcome    string    `json:"outcome"`
+	Reason     string    `json:"reason,omitempty"`
+	ReceivedAt time.Time `json:"received_at"`
+}
+
+type attemptView struct {
+	Number    *int32          `json:"number,omitempty"`
+	Fence     int64           `json:"fence"`
+	Holder    string          `json:"holder"`
+	StartedAt time.Time       `json:"started_at"`
+	EndedAt   *time.Time      `json:"ended_at,omitempty"`
+	Outcome   *string         `json:"outcome,omitempty"`
+	Reason    string          `json:"reason,omitempty"`
+	Evidence  json.RawMessage `json:"evidence"`
+}
+
+type fixView struct {
+	Fixer      string    `json:"fixer"`
+	Title      string    `json:"title"`
+	BaseCommit string    `json:"base_commit"`
+	Digest     string    `json:"digest"`
+	Diff       string    `json:"diff"`
+	CreatedAt  time.Time `json:"created_at"`
+}
+
+type publicationView struct {
+	State      string    `json:"state"`
+	Reason     string    `json:"reason,omitempty"`
+	Branch     string    `json:"branch"`
+	BaseBranch string    `json:"base_branch"`
+	CommitID   string    `json:"commit_id"`
+	Digest     string    `json:"digest"`
+	Number     *int64    `json:"number,omitempty"`
+	URL        *string   `json:"url,omitempty"`
+	CreatedAt  time.Time `json:"created_at"`
+	UpdatedAt  time.Time `json:"updated_at"`
+}
+
+func viewOfRun(r store.Run) runView {
+	return runView{
+		ID: r.ID, RunKey: r.RunKey, State: r.State, Reason: r.Reason, Explanation: r.Explanation, Attempts: r.AttemptCount,
+		Fence: r.Fence, Fingerprint: r.Fingerprint, Failure: r.Failure, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
+		NotBefore: r.NotBefore, EndedAt: r.EndedAt,
+	}
+}
+
+func viewOfHistory(h store.History) historyView {
+	v := historyView{runView: viewOfRun(h.Run), Deliveries: []deliveryView{}, AttemptHistory: []attemptView{}}
+	for _, d := range h.Deliveries {
+		v.Deliveries = append(v.Deliveries, deliveryView{d.DeliveryID, d.Event, d.Outcome, d.Reason, d.ReceivedAt})
+	}
+	for _, at := range h.Attempts {
+		v.AttemptHistory = append(v.AttemptHistory, attemptView{
+			at.Number, at.Fence, at.Holder, at.StartedAt, at.EndedAt, at.Outcome, at.Reason, at.Evidence,
+		})
+	}
+	if f := h.Fix; f != nil {
+		v.Fix = &fixView{f.Fixer, f.Title, f.BaseCommit, f.Digest, string(f.Diff), f.CreatedAt}
+	}
+	if p := h.Publication; p != nil {
+		v.Publication = &publicationView{
+			p.State, p.Reason, p.Branch, p.BaseBranch, p.CommitID, p.Digest, p.PrNumber, p.PrUrl, p.CreatedAt, p.UpdatedAt,
+		}
+	}
+	return v
+}

@@ -1,0 +1,61 @@
+package sandbox
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Find locates programs and returns the folders outside of /usr that they live in, for Options.Toolchains. A program
+// that is not there, or is in /usr anyway, adds nothing.
+func Find(ctx context.Context, names ...string) []string {
+	homeDir, _ := os.UserHomeDir()
+	var dirs []string
+	for _, name := range names {
+		path, err := exec.LookPath(name)
+		if err != nil {
+			continue
+		}
+		if path, err = filepath.Abs(path); err != nil {
+			continue
+		}
+		if path, err = filepath.EvalSymlinks(path); err != nil {
+			continue
+		}
+		dir := toolchainDir(path, homeDir)
+		if name == "go" {
+			if root := goRoot(ctx, path); root != "" {
+				dir = root
+			}
+		}
+		if !within(dir, "/usr") && dir != "/bin" && dir != "/sbin" && !slices.Contains(dirs, dir) {
+			dirs = append(dirs, dir)
+		}
+	}
+	return dirs
+}
+
+// toolchainDir is the folder above bin, unless that folder holds more than a toolchain: a home, ~/.local, the root.
+func toolchainDir(path, home string) string {
+	bin := filepath.Dir(path)
+	top := filepath.Dir(bin)
+	if filepath.Base(bin) != "bin" || top == "/" || filepath.Base(top) == ".local" || home != "" && within(home, top) {
+		return bin
+	}
+	return top
+}
+
+func goRoot(ctx context.Context, path string) string {
+	out, err := exec.CommandContext(ctx, path, "env", "GOROOT").Output()
+	if err != nil {
+		return ""
+	}
+	root, err := filepath.EvalSymlinks(strings.TrimSpace(string(out)))
+	if err != nil || !filepath.IsAbs(root) {
+		return ""
+	}
+	return root
+}

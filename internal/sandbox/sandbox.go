@@ -1,0 +1,310 @@
+// Package sandbox runs a script that nobody trusts, by way of bubblewrap.
+//
+// It promises:
+//   - The script sees the toolchains, its source directory at /src, the mounts it was given, and nothing else of
+//     the host: no environment, no home, no /var, no secrets in /etc, and no network unless asked for.
+//   - It has no privileges and can't get any: no root, no capabilities, no new privileges, no user namespaces.
+//   - It is bounded in time, memory, processes, files, disk and output.
+//   - When Run returns, by whatever way, every process that the script started is gone. If the program that called
+//     Run is killed, the kernel kills the sandbox.
+//   - Host code never follows a link that the script could have planted.
+//
+// docs/security.md says why each part is the way it is, and what is left open.
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Source is where Spec.Dir appears inside; it is the script's working directory.
+const Source = "/src"
+
+// Limits bound one run. A zero field takes the value of DefaultLimits.
+type Limits struct {
+	// Time is wall-clock time for the whole run.
+	Time time.Duration
+	// Memory is the resident bytes of all processes together.
+	Memory int64
+	// Processes counts processes and threads.
+	Processes int
+	// FileSize is the largest file, in bytes, that may be written.
+	FileSize int64
+	// OpenFiles is per process.
+	OpenFiles int
+	// CPU is processor time per process.
+	CPU time.Duration
+	// Output is how many bytes of output are kept.
+	Output int
+	// Disk is how many bytes the writable directories may grow. It also bounds /tmp, which is in memory.
+	Disk int64
+}
+
+// DefaultLimits are generous enough for an ordinary build of one package.
+func DefaultLimits() Limits {
+	return Limits{
+		Time: 10 * time.Minute, Memory: 2 << 30, Processes: 512, FileSize: 1 << 30,
+		OpenFiles: 4096, CPU: 10 * time.Minute, Output: 1 << 20, Disk: 2 << 30,
+	}
+}
+
+// Mount shows a host directory or file at an absolute path inside. A writable mount belongs to one run at a time.
+type Mount struct {
+	Host, Inside string
+	Writable     bool
+}
+
+// Spec is one run.
+type Spec struct {
+	// Script is run by /bin/sh -c.
+	Script string
+	// Dir is a real host directory, bound read-write at Source.
+	Dir    string
+	Mounts []Mount
+	// Env is added to CI, HOME, LANG, PATH and TMPDIR, which are always there. Never put a secret in it.
+	Env map[string]string
+	// Network lets the script use the host's network.
+	Network bool
+	Limits  Limits
+}
+
+// Reasons in Result.Killed.
+const (
+	KilledTimeout   = "timeout"
+	KilledMemory    = "memory"
+	KilledDisk      = "disk"
+	KilledCancelled = "cancelled"
+)
+
+// Result is what became of a run.
+type Result struct {
+	// ExitCode is the script's own, or -1 when it was killed for the reason in Killed.
+	ExitCode int
+	// Output is standard output and error as they came; when Truncated, its middle is left out.
+	Output    string
+	Truncated bool
+	// Killed is empty when the script ended by itself.
+	Killed   string
+	Duration time.Duration
+}
+
+// Options configure New.
+type Options struct {
+	// Bin is the bubblewrap program; empty looks for bwrap in PATH.
+	Bin string
+	// Toolchains are host directories, outside of /usr, that are shown read-only at the same path.
+	Toolchains []string
+	// CABundle is the file of trusted certificates for runs with a network; empty looks in the usual places.
+	CABundle string
+	Log      *slog.Logger
+}
+
+// Sandbox runs scripts. It is safe for concurrent use.
+type Sandbox struct {
+	bin        string
+	toolchains []string
+	caBundle   string
+	log        *slog.Logger
+	ids        *identities
+}
+
+// New finds bubblewrap and proves that it works by running something inside. Its error says what to do.
+func New(ctx context.Context, opts Options) (*Sandbox, error) {
+	sealInherited()
+	bin, err := findLauncher(ctx, opts.Bin)
+	if err != nil {
+		return nil, err
+	}
+	s := &Sandbox{bin: bin, caBundle: opts.CABundle, log: opts.Log, ids: newIdentities()}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	if s.caBundle == "" {
+		s.caBundle = findCABundle()
+	}
+	for _, dir := range opts.Toolchains {
+		if err := checkMountPoint(dir); err != nil {
+			return nil, fmt.Errorf("sandbox: toolchain %q: %w", dir, err)
+		}
+		s.toolchains = append(s.toolchains, filepath.Clean(dir))
+	}
+	if err := s.probe(ctx); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+const install = "install bubblewrap 0.8 or newer (Debian, Ubuntu: apt-get install bubblewrap; Fedora: dnf install bubblewrap; Alpine: apk add bubblewrap)"
+
+var versionNumber = regexp.MustCompile(`(\d+)\.(\d+)`)
+
+func findLauncher(ctx context.Context, bin string) (string, error) {
+	if bin == "" {
+		bin = "bwrap"
+	}
+	path, err := exec.LookPath(bin)
+	if err != nil {
+		return "", fmt.Errorf("sandbox: no bubblewrap: %w: %s", err, install)
+	}
+	if path, err = filepath.Abs(path); err != nil {
+		return "", fmt.Errorf("sandbox: %w", err)
+	}
+	cmd := exec.CommandContext(ctx, path, "--version")
+	cmd.Env = []string{}
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("sandbox: %s --version: %w: %s", path, err, install)
+	}
+	v := versionNumber.FindSubmatch(out)
+	if v == nil {
+		return "", fmt.Errorf("sandbox: %s --version says %.60q: %s", path, out, install)
+	}
+	major, _ := strconv.Atoi(string(v[1]))
+	minor, _ := strconv.Atoi(string(v[2]))
+	if major == 0 && minor < 8 {
+		return "", fmt.Errorf("sandbox: %s is version %d.%d, which can't forbid user namespaces inside: %s", path, major, minor, install)
+	}
+	return path, nil
+}
+
+const enable = "allow unprivileged user namespaces: sysctl kernel.unprivileged_userns_clone=1 (older Debian), " +
+	"sysctl kernel.apparmor_restrict_unprivileged_userns=0 or an AppArmor profile for bwrap (Ubuntu 24.04), " +
+	"sysctl user.max_user_namespaces=10000; in Docker: --security-opt seccomp=unconfined --security-opt systempaths=unconfined"
+
+// probe runs a script that only passes inside a working sandbox.
+func (s *Sandbox) probe(ctx context.Context) error {
+	dir, err := os.MkdirTemp("", "sandbox-probe-")
+	if err != nil {
+		return fmt.Errorf("sandbox: probe: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	res, err := s.Run(ctx, Spec{
+		Script: `test "$PWD" = /src && test "$$" -lt 20 && echo ok >/src/probe && cat /src/probe`,
+		Dir:    dir, Limits: Limits{Time: 30 * time.Second},
+	})
+	if ctx.Err() != nil {
+		return fmt.Errorf("sandbox: probe: %w", ctx.Err())
+	}
+	if err != nil {
+		return fmt.Errorf("sandbox: bubblewrap is there but can't make a sandbox: %w: %s", err, enable)
+	}
+	if res.ExitCode != 0 || strings.TrimSpace(res.Output) != "ok" {
+		return fmt.Errorf("sandbox: the probe ended with %d, %q, %.500q: %s", res.ExitCode, res.Killed, res.Output, enable)
+	}
+	return nil
+}
+
+var envName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+// check refuses a spec that could reach what it should not; everything in it may come from a repository.
+func (spec Spec) check() error {
+	switch {
+	case spec.Script == "":
+		return errors.New("no script")
+	case len(spec.Script) > 100_000:
+		return fmt.Errorf("the script has %d bytes; 100000 are allowed", len(spec.Script))
+	case strings.ContainsRune(spec.Script, 0):
+		return errors.New("the script has a zero byte")
+	}
+	if err := checkRealDir(spec.Dir); err != nil {
+		return err
+	}
+	for name, value := range spec.Env {
+		if !envName.MatchString(name) || strings.ContainsRune(value, 0) {
+			return fmt.Errorf("environment variable %q is malformed", name)
+		}
+	}
+	return spec.checkMounts()
+}
+
+func checkRealDir(dir string) error {
+	if !filepath.IsAbs(dir) {
+		return fmt.Errorf("directory %q is not absolute", dir)
+	}
+	info, err := os.Lstat(dir)
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() {
+		return fmt.Errorf("%q is not a real directory", dir)
+	}
+	return nil
+}
+
+// checkMounts refuses mounts below anything that the script can write to: bubblewrap would follow a link that
+// an earlier run planted there.
+func (spec Spec) checkMounts() error {
+	writable := []string{Source, "/dev", "/proc"}
+	for _, m := range spec.Mounts {
+		if m.Writable {
+			writable = append(writable, m.Inside)
+		}
+	}
+	for _, m := range spec.Mounts {
+		if err := checkMountPoint(m.Inside); err != nil {
+			return err
+		}
+		info, err := os.Lstat(m.Host)
+		if err != nil {
+			return err
+		}
+		if !filepath.IsAbs(m.Host) || !info.IsDir() && !info.Mode().IsRegular() {
+			return fmt.Errorf("mount %q is not the absolute path of a directory or file", m.Host)
+		}
+		if within(m.Host, spec.Dir) {
+			return fmt.Errorf("mount %q is inside of the script's own directory", m.Host)
+		}
+		for _, w := range writable {
+			if w != m.Inside && within(m.Inside, w) {
+				return fmt.Errorf("mount point %q is inside of %q, which the script can write to", m.Inside, w)
+			}
+		}
+	}
+	return nil
+}
+
+var systemDirs = []string{"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/dev", "/proc", "/tmp", Source}
+
+func checkMountPoint(path string) error {
+	if !filepath.IsAbs(path) || filepath.Clean(path) != path || path == "/" || strings.ContainsRune(path, 0) {
+		return fmt.Errorf("mount point %q is not a clean absolute path", path)
+	}
+	for _, dir := range systemDirs {
+		if path == dir {
+			return fmt.Errorf("mount point %q belongs to the sandbox", path)
+		}
+	}
+	return nil
+}
+
+func within(path, dir string) bool {
+	return path == dir || strings.HasPrefix(path, strings.TrimSuffix(dir, "/")+"/")
+}
+
+func (l Limits) withDefaults() Limits {
+	d := DefaultLimits()
+	fill(&l.Time, d.Time)
+	fill(&l.Memory, d.Memory)
+	fill(&l.Processes, d.Processes)
+	fill(&l.FileSize, d.FileSize)
+	fill(&l.OpenFiles, d.OpenFiles)
+	fill(&l.CPU, d.CPU)
+	fill(&l.Output, d.Output)
+	fill(&l.Disk, d.Disk)
+	return l
+}
+
+func fill[T int | int64 | time.Duration](v *T, def T) {
+	if *v <= 0 {
+		*v = def
+	}
+}

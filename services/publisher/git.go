@@ -1,0 +1,84 @@
+package publisher
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+
+	"github.com/sre-agent/sre-agent/internal/ci"
+	"github.com/sre-agent/sre-agent/internal/fault"
+	"github.com/sre-agent/sre-agent/internal/gitpush"
+	"github.com/sre-agent/sre-agent/internal/gitrepo"
+	"github.com/sre-agent/sre-agent/internal/patch"
+	"github.com/sre-agent/sre-agent/internal/policy"
+	"github.com/sre-agent/sre-agent/internal/scan"
+)
+
+// Mirrors is Git on bare mirrors of the publisher's own.
+type Mirrors struct {
+	Push *gitpush.Pusher
+	// Dir holds the mirrors.
+	Dir string
+	// Remote says where a repository is pushed to, with the token that may write.
+	Remote func(owner, name string) gitrepo.Remote
+	// Name and Email are the author of every commit.
+	Name, Email string
+}
+
+func (m *Mirrors) open(ctx context.Context, repo ci.Repository) (*gitrepo.Mirror, gitrepo.Remote, error) {
+	remote := m.Remote(repo.Owner, repo.Name)
+	mirror, err := m.Push.OpenMirror(ctx, filepath.Join(m.Dir, "github-"+ci.ShortKey(repo.ID)), remote)
+	return mirror, remote, err
+}
+
+// Commit implements Git.
+func (m *Mirrors) Commit(ctx context.Context, repo ci.Repository, c Commit) (string, error) {
+	mirror, _, err := m.open(ctx, repo)
+	if err != nil {
+		return "", err
+	}
+	return m.Push.Commit(ctx, mirror, c.Base, c.Diff, gitpush.CommitMeta{
+		Message: c.Message, AuthorName: m.Name, AuthorEmail: m.Email, When: c.When,
+	})
+}
+
+// RemoteHead implements Git.
+func (m *Mirrors) RemoteHead(ctx context.Context, repo ci.Repository, branch string) (id string, exists bool, err error) {
+	return m.Push.RemoteHead(ctx, m.Remote(repo.Owner, repo.Name), branch)
+}
+
+// PushNew implements Git.
+func (m *Mirrors) PushNew(ctx context.Context, repo ci.Repository, commit, branch string) error {
+	mirror, remote, err := m.open(ctx, repo)
+	if err != nil {
+		return err
+	}
+	err = m.Push.Push(ctx, mirror, remote, commit, branch, "")
+	if errors.Is(err, gitpush.ErrLease) {
+		return ErrBranchMoved
+	}
+	return err
+}
+
+// Rules reviews a diff by the rules that hold everywhere. A repository's own rules only ever add to them, and the
+// runner has applied those.
+type Rules struct{ Scanner *scan.Scanner }
+
+// Review implements Reviewer.
+func (r Rules) Review(ctx context.Context, diff []byte) error {
+	p, err := patch.Parse(diff)
+	if err != nil {
+		return err
+	}
+	if v := policy.Check(p, policy.Default()); !v.Allowed {
+		return fault.Permf(v.Reason, "the publisher's own check refuses it: %s", v.Details[0].Message)
+	}
+	findings, err := r.Scanner.Scan(ctx, p)
+	if err != nil {
+		return err
+	}
+	if len(findings) > 0 {
+		return fault.Permf(scan.ReasonFound, "the patch would add a secret: rule %s, line %d", findings[0].Rule, findings[0].Line)
+	}
+	return nil
+}

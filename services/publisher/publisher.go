@@ -1,0 +1,217 @@
+// Package publisher opens the pull request for a verified fix: find or create, never twice.
+//
+// It promises that a run has at most one publication; that the intent is recorded before anything is pushed;
+// that what is pushed is byte for byte the diff that was verified; that whoever retries adopts the publication
+// and can only push the same commit; and that a closed pull request is taken as a person's no. It never has a
+// work tree and never runs a repository's code.
+package publisher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/sre-agent/sre-agent/internal/ci"
+	"github.com/sre-agent/sre-agent/internal/fault"
+	"github.com/sre-agent/sre-agent/internal/forge"
+	"github.com/sre-agent/sre-agent/internal/lease"
+	"github.com/sre-agent/sre-agent/internal/run"
+	"github.com/sre-agent/sre-agent/internal/store"
+	"github.com/sre-agent/sre-agent/internal/store/db"
+	"github.com/sre-agent/sre-agent/internal/telemetry"
+	"github.com/sre-agent/sre-agent/streams"
+)
+
+// Store is what the publisher needs of the judge.
+type Store interface {
+	Run(ctx context.Context, id int64) (store.Run, error)
+	Fix(ctx context.Context, id int64) (db.Fix, error)
+	ClaimPublication(ctx context.Context, id, fence int64, holder string, ttl time.Duration) (claimed store.Run, refused string, err error)
+	Renew(ctx context.Context, id, fence int64, holder string, ttl time.Duration) error
+	Publication(ctx context.Context, id int64) (*db.Publication, error)
+	Intend(ctx context.Context, id, fence int64, i store.Intent) (db.Publication, error)
+	Pushed(ctx context.Context, id, fence int64) error
+	Publish(ctx context.Context, id, fence int64, r store.Receipt, e store.End) error
+	Refuse(ctx context.Context, id, fence int64, e store.End) error
+	GiveBackPublication(ctx context.Context, id, fence int64, g store.GiveBack) error
+}
+
+// Forge finds and opens pull requests.
+type Forge interface {
+	FindPullRequests(ctx context.Context, owner, name, branch string) ([]forge.PullRequest, error)
+	CreatePullRequest(ctx context.Context, owner, name string, pr forge.NewPullRequest) (forge.PullRequest, error)
+	BranchHead(ctx context.Context, owner, name, branch string) (string, error)
+}
+
+// Git builds the commit in a bare repository and pushes it.
+type Git interface {
+	// Commit builds the commit of a diff on a base; the same input gives the same id.
+	Commit(ctx context.Context, repo ci.Repository, c Commit) (id string, err error)
+	// RemoteHead is where a branch stands on the forge.
+	RemoteHead(ctx context.Context, repo ci.Repository, branch string) (id string, exists bool, err error)
+	// PushNew creates a branch at a commit; it fails with ErrBranchMoved when the branch exists.
+	PushNew(ctx context.Context, repo ci.Repository, commit, branch string) error
+}
+
+// Commit is what Git.Commit builds.
+type Commit struct {
+	Base    string
+	Diff    []byte
+	Message string
+	// When is the author and committer date.
+	When time.Time
+}
+
+// ErrBranchMoved says that the branch on the forge is not where it was expected.
+var ErrBranchMoved = errors.New("the branch is not where it was expected")
+
+// Emitter publishes events.
+type Emitter interface {
+	Emit(ctx context.Context, e streams.Event)
+}
+
+// Service handles the doorbells of FIXES.
+type Service struct {
+	Store    Store
+	Forge    Forge
+	Git      Git
+	Review   Reviewer
+	Events   Emitter
+	Counters *telemetry.Counters
+	Log      *slog.Logger
+	// Holder names this process in leases; TTL is their length.
+	Holder string
+	TTL    time.Duration
+	// Draft opens pull requests as drafts.
+	Draft bool
+}
+
+// Reviewer checks a diff once more, by itself: rules and secrets. It returns a permanent error when the diff
+// must not be published.
+type Reviewer interface {
+	Review(ctx context.Context, diff []byte) error
+}
+
+// Handle publishes one verified fix. The doorbell may be old, doubled or forged: the row decides.
+func (s *Service) Handle(ctx context.Context, m *streams.Message) streams.Outcome {
+	if m.Type != streams.TypeFix {
+		return streams.Dead("unexpected_type", fmt.Errorf("a %q message on FIXES", m.Type))
+	}
+	r, err := s.Store.Run(ctx, m.RunID)
+	if errors.Is(err, store.ErrNotFound) {
+		return streams.Dead("unknown_run", err)
+	}
+	if err != nil {
+		return streams.Leave(err)
+	}
+	if run.State(r.State) != run.Fixed {
+		s.Counters.RunSkipped(ctx, telemetry.SkipStale)
+		return streams.Done() // an old doorbell
+	}
+	token := s.Holder + "/" + uuid.NewString()
+	// The row's fence, not the doorbell's: fences grow with each try, and the row says whether one is due.
+	r, refused, err := s.Store.ClaimPublication(ctx, r.ID, r.Fence, token, s.TTL)
+	if err != nil {
+		return streams.Leave(err)
+	}
+	if refused != "" {
+		return streams.Done()
+	}
+	held, stop := lease.Keep(ctx, s.TTL, func(ctx context.Context) error {
+		err := s.Store.Renew(ctx, r.ID, r.Fence, token, s.TTL)
+		if errors.Is(err, store.ErrFenced) {
+			return fmt.Errorf("%w: %w", lease.ErrLost, err)
+		}
+		return err
+	})
+	end, err := s.publish(held, r)
+	lost := lease.Lost(held)
+	stop()
+	if lost != nil {
+		s.Log.ErrorContext(ctx, "lease lost; publication dropped", "run_id", r.ID, "fence", r.Fence, "error", lost)
+		return streams.Done()
+	}
+	return s.settle(context.WithoutCancel(ctx), r, end, err)
+}
+
+// ending is how a publication ended: with a receipt, or refused.
+type ending struct {
+	store.End
+	receipt *store.Receipt
+}
+
+// settle records how the try ended. If the process dies before the commit, the next try finds the pull request
+// on the forge and adopts it.
+func (s *Service) settle(ctx context.Context, r store.Run, end ending, err error) streams.Outcome {
+	if reason, permanent := fault.Reason(err); permanent {
+		end = refused(run.Blocked, reason, err.Error())
+		err = nil
+	}
+	if errors.Is(err, store.ErrFenced) {
+		return streams.Done()
+	}
+	if err != nil && r.TransientCount >= run.MaxTransient {
+		end, err = refused(run.Blocked, run.EndDependency, err.Error()), nil
+	}
+	if err != nil {
+		return s.giveBack(ctx, r, err)
+	}
+	if end.receipt != nil {
+		err = s.Store.Publish(ctx, r.ID, r.Fence, *end.receipt, end.End)
+	} else {
+		err = s.Store.Refuse(ctx, r.ID, r.Fence, end.End)
+	}
+	if errors.Is(err, store.ErrFenced) {
+		return streams.Done()
+	}
+	if err != nil {
+		return streams.Leave(err)
+	}
+	s.tell(ctx, r, end)
+	return streams.Done()
+}
+
+func (s *Service) giveBack(ctx context.Context, r store.Run, cause error) streams.Outcome {
+	stopping := errors.Is(cause, context.Canceled)
+	g := store.GiveBack{Reason: "dependency", Explanation: cause.Error(), Transient: !stopping}
+	if !stopping {
+		g.Delay = run.TransientDelay(int(r.TransientCount), fault.RetryAfter(cause))
+	}
+	err := s.Store.GiveBackPublication(ctx, r.ID, r.Fence, g)
+	if err != nil && !errors.Is(err, store.ErrFenced) {
+		return streams.Leave(err)
+	}
+	s.Counters.Retry(ctx, telemetry.RetryPublish)
+	s.Log.WarnContext(ctx, "publication given back", "run_id", r.ID, "retry_in", g.Delay, "error", cause)
+	s.emit(ctx, "publication.waiting", r, "dependency", cause.Error())
+	return streams.Done()
+}
+
+func refused(state run.State, reason, explanation string) ending {
+	return ending{End: store.End{State: state, Reason: reason, Explanation: explanation}}
+}
+
+func (s *Service) tell(ctx context.Context, r store.Run, end ending) {
+	s.Counters.RunEnded(ctx, telemetry.Ending(end.State))
+	log := s.Log.With("run_id", r.ID, "run_key", r.RunKey, "repository", r.Failure.Repository.FullName(), "state", end.State, "reason", end.Reason)
+	detail := end.Explanation
+	if end.receipt != nil {
+		detail = end.receipt.URL
+		s.Counters.PullRequestAfter(ctx, time.Since(r.CreatedAt))
+		log = log.With("pull_request", end.receipt.URL)
+	}
+	log.InfoContext(ctx, "run ended", "explanation", end.Explanation)
+	s.emit(ctx, "run."+string(end.State), r, end.Reason, detail)
+}
+
+func (s *Service) emit(ctx context.Context, kind string, r store.Run, reason, detail string) {
+	repo := r.Failure.Repository
+	s.Events.Emit(ctx, streams.Event{
+		Kind: kind, Provider: r.Failure.Provider, Owner: repo.Owner, Name: repo.Name,
+		RunID: r.ID, Attempt: int(r.AttemptCount), Reason: reason, Detail: detail,
+	})
+}

@@ -1,0 +1,80 @@
+package publisher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/sre-agent/sre-agent/internal/config"
+	"github.com/sre-agent/sre-agent/internal/forge/github"
+	"github.com/sre-agent/sre-agent/internal/gitpush"
+	"github.com/sre-agent/sre-agent/internal/gitrepo"
+	"github.com/sre-agent/sre-agent/internal/parts"
+	"github.com/sre-agent/sre-agent/internal/program"
+	"github.com/sre-agent/sre-agent/internal/scan"
+	"github.com/sre-agent/sre-agent/streams"
+)
+
+// Serve builds the service from its environment and runs it until ctx ends.
+func Serve(ctx context.Context, env *program.Env) error {
+	cfg := env.Config
+	mirrors, err := newMirrors(env)
+	if err != nil {
+		return fmt.Errorf("publisher: %w", err)
+	}
+	scanner, err := scan.New(cfg.KnownSecrets()...)
+	if err != nil {
+		return fmt.Errorf("publisher: %w", err)
+	}
+	st, err := parts.Store(ctx, env)
+	if err != nil {
+		return err
+	}
+	defer st.Close()
+	bus, err := streams.ConnectWith(cfg, "publisher", env.Log, env.Telemetry.Traces)
+	if err != nil {
+		return err
+	}
+	defer bus.Close()
+	if _, err := bus.Apply(ctx); err != nil {
+		return fmt.Errorf("publisher: %w", err)
+	}
+	env.HTTP.Ready("nats", bus.Ready)
+	env.HTTP.Ready("postgresql", st.Ping)
+	service := &Service{
+		Store: st, Forge: github.New(cfg.GitHubAPIURL, cfg.WriteToken.Reveal(), nil), Git: mirrors, Review: Rules{Scanner: scanner},
+		Events: bus, Counters: env.Telemetry.Counters, Log: env.Log, Holder: env.Holder, TTL: cfg.LeaseTTL(), Draft: cfg.PullRequestDraft,
+	}
+	return bus.Consume(ctx, streams.Worker{
+		Consumer: streams.PublisherConsumer, Workers: cfg.PublisherWorkers, Handle: service.Handle, Grace: cfg.ShutdownGrace(),
+		Ready: func(ctx context.Context) error { return errors.Join(bus.Ready(ctx), st.Ping(ctx)) },
+	})
+}
+
+func newMirrors(env *program.Env) (*Mirrors, error) {
+	cfg := env.Config
+	push, err := gitpush.New("", env.Log)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := filepath.Abs(filepath.Join(cfg.DataDir, "publisher"))
+	if err != nil {
+		return nil, fmt.Errorf("DATA_DIR: %w", err)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("DATA_DIR: %w", err)
+	}
+	return &Mirrors{Push: push, Dir: dir, Remote: remote(cfg), Name: cfg.AgentName, Email: cfg.AgentEmail}, nil
+}
+
+// remote says where a repository is pushed to. The address is made from the configured base and the names, never
+// taken from a webhook: the token goes nowhere else.
+func remote(cfg *config.Config) func(owner, name string) gitrepo.Remote {
+	base, token := strings.TrimRight(cfg.GitHubGitURL, "/"), cfg.WriteToken.Reveal()
+	return func(owner, name string) gitrepo.Remote {
+		return gitrepo.Remote{URL: base + "/" + owner + "/" + name + ".git", Token: token}
+	}
+}

@@ -1,0 +1,220 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/sre-agent/sre-agent/internal/evidence"
+	"github.com/sre-agent/sre-agent/internal/failure"
+	"github.com/sre-agent/sre-agent/internal/fault"
+	"github.com/sre-agent/sre-agent/internal/fix"
+	"github.com/sre-agent/sre-agent/internal/gitrepo"
+	"github.com/sre-agent/sre-agent/internal/joblog"
+	"github.com/sre-agent/sre-agent/internal/patch"
+	"github.com/sre-agent/sre-agent/internal/repoconfig"
+	"github.com/sre-agent/sre-agent/internal/run"
+	"github.com/sre-agent/sre-agent/internal/sandbox"
+	"github.com/sre-agent/sre-agent/internal/scan"
+	"github.com/sre-agent/sre-agent/internal/store"
+	"github.com/sre-agent/sre-agent/internal/telemetry"
+)
+
+// Logs reads the logs of a failed CI run.
+type Logs interface {
+	FailedJobs(ctx context.Context, owner, name, runID string, attempt int) ([]joblog.Job, error)
+	Log(ctx context.Context, owner, name string, jobID, limit int64) ([]byte, bool, error)
+}
+
+// Sandbox runs what comes from a repository.
+type Sandbox interface {
+	Run(ctx context.Context, spec sandbox.Spec) (sandbox.Result, error)
+}
+
+// Redactor removes secrets from a text.
+type Redactor interface{ String(s string) string }
+
+// FixPipeline is the fix pipeline: context, classify, plan, plan policy, patch, patch policy, scan, verify.
+type FixPipeline struct {
+	Git       *gitrepo.Git
+	Logs      Logs
+	Catalogue *fix.Catalogue
+	Scanner   *scan.Scanner
+	Sandbox   Sandbox
+	// Tools are the programs that the sandbox has, with their versions.
+	Tools  map[string]string
+	Redact Redactor
+	// Dir holds the mirrors, the caches and the throwaway trees.
+	Dir string
+	// Remote says where a repository is fetched from, with the read-only token.
+	Remote func(owner, name string) gitrepo.Remote
+	Limits sandbox.Limits
+	// GoProxy is the module proxy of the steps that have a network.
+	GoProxy string
+	// OnStage is told of each stage as it ends.
+	OnStage  func(ctx context.Context, r store.Run, s evidence.Stage)
+	Counters *telemetry.Counters
+	Log      *slog.Logger
+}
+
+// stage is one step of the pipeline. It says no with a permanent error, whose reason ends the run in the state
+// Refusal; any other error is something outside that failed, and the run is tried again.
+type stage struct {
+	name    telemetry.Stage
+	refusal run.State
+	do      func(context.Context, *work) error
+}
+
+func (p *FixPipeline) stages() []stage {
+	return []stage{
+		{telemetry.StageContext, run.Declined, p.readContext},
+		{telemetry.StageClassify, run.Declined, p.classify},
+		{telemetry.StagePlan, run.Declined, p.plan},
+		{telemetry.StagePlanPolicy, run.Declined, p.planPolicy},
+		{telemetry.StagePatch, run.Declined, p.patch},
+		{telemetry.StagePatchPolicy, run.Blocked, p.patchPolicy},
+		{telemetry.StageScan, run.Blocked, p.scan},
+		{telemetry.StageVerify, run.Declined, p.verify},
+	}
+}
+
+// work is what the stages find out and hand on.
+type work struct {
+	run      store.Run
+	dir      string
+	mirror   *gitrepo.Mirror
+	settings *repoconfig.Config
+	job      joblog.Job
+	log      failure.Report
+	files    []string
+	match    fix.Match
+	fixPlan  fix.Plan
+	diff     []byte
+	changes  *patch.Patch
+	report   evidence.Report
+}
+
+// Execute works on one run. Everything it makes on disk is gone when it returns, except mirrors and caches.
+func (p *FixPipeline) Execute(ctx context.Context, r store.Run) Result {
+	w := &work{run: r, dir: filepath.Join(p.Dir, "work", fmt.Sprintf("%d-%d", r.ID, r.Fence)), settings: repoconfig.Default()}
+	if err := makeWorkDir(w.dir); err != nil {
+		return Result{Err: fmt.Errorf("make the work folder: %w", err)}
+	}
+	defer p.clean(ctx, w.dir)
+	for _, s := range p.stages() {
+		began := time.Now()
+		err := s.do(ctx, w)
+		if ctx.Err() != nil {
+			return Result{Err: context.Cause(ctx), Evidence: w.report.JSON()}
+		}
+		p.note(ctx, w, s, err, time.Since(began))
+		if err != nil {
+			return p.ended(s, w, err)
+		}
+	}
+	return p.fixed(w)
+}
+
+// note records a stage's verdict.
+func (p *FixPipeline) note(ctx context.Context, w *work, s stage, err error, took time.Duration) {
+	e := evidence.Stage{Name: string(s.name), Verdict: "pass", Seconds: took.Seconds()}
+	result := telemetry.ResultOK
+	if reason, permanent := fault.Reason(err); permanent {
+		e.Verdict, e.Reason, e.Detail = string(s.refusal), reason, p.Redact.String(detail(err))
+		result = telemetry.ResultEnd
+	} else if err != nil {
+		e.Verdict, e.Detail = "error", p.Redact.String(detail(err))
+		result = telemetry.ResultFailed
+	}
+	w.report.Stages = append(w.report.Stages, e)
+	p.Counters.StageTook(ctx, s.name, result, took)
+	p.Log.InfoContext(ctx, "stage ended", "run_id", w.run.ID, "run_key", w.run.RunKey, "stage", e.Name, "verdict", e.Verdict,
+		"reason", e.Reason, "detail", e.Detail, "seconds", e.Seconds)
+	if p.OnStage != nil {
+		p.OnStage(ctx, w.run, e)
+	}
+}
+
+func (p *FixPipeline) ended(s stage, w *work, err error) Result {
+	res := Result{Evidence: w.report.JSON(), Fingerprint: w.fingerprint()}
+	reason, permanent := fault.Reason(err)
+	if !permanent {
+		res.Err = errors.New(p.Redact.String(detail(err)))
+		res.RetryAfter = fault.RetryAfter(err)
+		return res
+	}
+	res.State, res.Reason, res.Explanation = s.refusal, reason, p.Redact.String(detail(err))
+	return res
+}
+
+func (p *FixPipeline) fixed(w *work) Result {
+	res := Result{Evidence: w.report.JSON(), Fingerprint: w.fingerprint()}
+	if w.settings.Mode == repoconfig.ModeShadow {
+		res.State, res.Reason = run.Declined, "shadow_mode"
+		res.Explanation = "a verified fix was made; the repository's mode is shadow, so nothing is published"
+		return res
+	}
+	res.State = run.Fixed
+	res.Explanation = fmt.Sprintf("The check was red and is green with this change, made by the fixer %s.", w.fixPlan.Fixer)
+	res.Fix = store.Fix{
+		BaseCommit: w.run.Failure.Commit, Diff: w.diff, Digest: patch.Digest(w.diff), Fixer: w.fixPlan.Fixer,
+		Title: w.fixPlan.Title, Explanation: res.Explanation, Fingerprint: res.Fingerprint, Evidence: res.Evidence,
+	}
+	return res
+}
+
+func (w *work) fingerprint() string {
+	if w.log.Text == "" {
+		return ""
+	}
+	f := w.run.Failure
+	return failure.Fingerprint(w.log, f.Repository.ID, f.Branch, f.Workflow)
+}
+
+// makeWorkDir makes the folder of one attempt. The sandbox runs under another user when the service is root: it
+// has to be able to pass through, and nobody has to be able to list.
+func makeWorkDir(dir string) error {
+	if err := os.MkdirAll(filepath.Dir(dir), 0o711); err != nil { //nolint:gosec // see above
+		return err
+	}
+	if err := os.Mkdir(dir, 0o711); err != nil { //nolint:gosec // see above
+		return err
+	}
+	return nil
+}
+
+func (p *FixPipeline) clean(ctx context.Context, dir string) {
+	// A tree may hold folders that a script made unreadable.
+	err := os.RemoveAll(dir)
+	if err != nil {
+		_ = filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+			if err == nil && d.IsDir() {
+				_ = os.Chmod(path, 0o700) //nolint:gosec // a folder of ours, about to go
+			}
+			return nil
+		})
+		err = os.RemoveAll(dir)
+	}
+	if err != nil {
+		p.Log.WarnContext(ctx, "work folder not removed", "dir", dir, "error", err)
+	}
+}
+
+const maxDetail = 500
+
+// detail is an error's text, bounded, without its reason in front.
+func detail(err error) string {
+	text := err.Error()
+	var perm *fault.Permanent
+	if errors.As(err, &perm) && perm.Err != nil {
+		text = perm.Err.Error()
+	}
+	if len(text) > maxDetail {
+		text = text[:maxDetail] + "…"
+	}
+	return text
+}

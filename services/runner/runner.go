@@ -1,0 +1,279 @@
+// Package runner works on runs: it takes the locks, claims the run, executes the fix pipeline and hands a
+// verified fix to the publisher.
+//
+// It promises that it works on a run only while it holds the run's lock, a slot of its repository and the
+// claim in PostgreSQL; that it stops its own work, sandbox and all, when any of them is lost; and that every
+// attempt ends with a named reason. It can't link code that writes to a forge.
+package runner
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/sre-agent/sre-agent/internal/lease"
+	"github.com/sre-agent/sre-agent/internal/run"
+	"github.com/sre-agent/sre-agent/internal/store"
+	"github.com/sre-agent/sre-agent/internal/telemetry"
+	"github.com/sre-agent/sre-agent/streams"
+)
+
+// Store is what the runner needs of the judge.
+type Store interface {
+	Run(ctx context.Context, id int64) (store.Run, error)
+	ClaimRun(ctx context.Context, c store.Claim) (claimed store.Run, refused string, err error)
+	Defer(ctx context.Context, id, fence int64, reason string, delay time.Duration) error
+	Renew(ctx context.Context, id, fence int64, holder string, ttl time.Duration) error
+	settler
+}
+
+// settler writes how an attempt ended.
+type settler interface {
+	EndRun(ctx context.Context, id, fence int64, e store.End) error
+	SaveFix(ctx context.Context, id, fence int64, f store.Fix) error
+	GiveBack(ctx context.Context, id, fence int64, g store.GiveBack) error
+}
+
+// Lock keeps two runners off one run key.
+type Lock interface {
+	Acquire(ctx context.Context, key, token string, ttl time.Duration) (bool, error)
+	Renew(ctx context.Context, key, token string, ttl time.Duration) error
+	Release(ctx context.Context, key, token string) error
+}
+
+// Slots bound how many runs of a repository are worked on at once.
+type Slots interface {
+	Take(ctx context.Context, repo, holder string, limit int, ttl time.Duration) (bool, error)
+	Renew(ctx context.Context, repo, holder string, ttl time.Duration) error
+	Release(ctx context.Context, repo, holder string) error
+}
+
+// Bell rings the publisher and announces events.
+type Bell interface {
+	Ring(ctx context.Context, kind, subject string, runID, fence int64, rings int32) error
+	Emit(ctx context.Context, e streams.Event)
+	Wake()
+}
+
+// Pipeline works on the code of one claimed run.
+type Pipeline interface {
+	Execute(ctx context.Context, r store.Run) Result
+}
+
+// Result is how the pipeline ended. Err is set when something outside failed and the run may be tried again;
+// otherwise State is Fixed, Declined, Blocked or Superseded.
+type Result struct {
+	State       run.State
+	Reason      string
+	Explanation string
+	Fingerprint string
+	Fix         store.Fix
+	Evidence    json.RawMessage
+	Err         error
+	// RetryAfter is how long whoever failed asked us to wait.
+	RetryAfter time.Duration
+}
+
+// Service handles the doorbells of RUNS.
+type Service struct {
+	Store    Store
+	Lock     Lock
+	Slots    Slots
+	Bell     Bell
+	Pipeline Pipeline
+	Counters *telemetry.Counters
+	Log      *slog.Logger
+	Limits   run.Limits
+	// Holder names this process in leases.
+	Holder string
+	// TTL is the lease that the heartbeat renews; Redis's lock and slot have the same.
+	TTL time.Duration
+}
+
+// Handle works on one rung run. The doorbell may be old, doubled or forged: the row decides.
+func (s *Service) Handle(ctx context.Context, m *streams.Message) streams.Outcome {
+	if m.Type != streams.TypeRun {
+		return streams.Dead("unexpected_type", fmt.Errorf("a %q message on RUNS", m.Type))
+	}
+	r, err := s.Store.Run(ctx, m.RunID)
+	if errors.Is(err, store.ErrNotFound) {
+		return streams.Dead("unknown_run", err)
+	}
+	if err != nil {
+		return streams.Leave(err)
+	}
+	if run.State(r.State) != run.Ready || r.Fence != m.Fence {
+		s.Counters.RunSkipped(ctx, telemetry.SkipStale)
+		return streams.Done() // an old doorbell
+	}
+	return s.take(ctx, r)
+}
+
+// take takes lock and slot, then claims. Whatever is taken is given back in reverse order.
+func (s *Service) take(ctx context.Context, r store.Run) streams.Outcome {
+	token := s.Holder + "/" + uuid.NewString()
+	repo := fmt.Sprint(r.RepositoryID)
+	got, err := s.Lock.Acquire(ctx, r.RunKey, token, s.TTL)
+	if err != nil {
+		return streams.Leave(err)
+	}
+	if !got {
+		return s.postpone(ctx, r, "lock_held")
+	}
+	defer s.release(ctx, "lock", func(ctx context.Context) error { return s.Lock.Release(ctx, r.RunKey, token) })
+	got, err = s.Slots.Take(ctx, repo, token, s.Limits.PerRepository, s.TTL)
+	if err != nil {
+		return streams.Leave(err)
+	}
+	if !got {
+		return s.postpone(ctx, r, "slot_taken")
+	}
+	defer s.Bell.Wake()
+	defer s.release(ctx, "slot", func(ctx context.Context) error { return s.Slots.Release(ctx, repo, token) })
+	claimed, refused, err := s.Store.ClaimRun(ctx, store.Claim{
+		RunID: r.ID, Fence: r.Fence, Holder: token, TTL: s.TTL, Limits: s.Limits,
+	})
+	switch {
+	case err != nil:
+		return streams.Leave(err)
+	case refused == store.RefusedNoSlot:
+		return s.postpone(ctx, r, "claim_refused")
+	case refused != "":
+		return streams.Done()
+	}
+	return s.work(ctx, claimed, token)
+}
+
+// postpone puts a rung run back to waiting: a lock or slot that a dead holder left behind runs out by itself.
+func (s *Service) postpone(ctx context.Context, r store.Run, why string) streams.Outcome {
+	s.Counters.Throttled(ctx, telemetry.ThrottleNoSlot)
+	s.Log.InfoContext(ctx, "run can't start yet", "run_id", r.ID, "run_key", r.RunKey, "why", why)
+	err := s.Store.Defer(ctx, r.ID, r.Fence, run.WaitNoSlot, s.TTL/4)
+	if err != nil && !errors.Is(err, store.ErrFenced) {
+		return streams.Leave(err)
+	}
+	return streams.Done()
+}
+
+func (s *Service) release(ctx context.Context, what string, f func(context.Context) error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	if err := f(ctx); err != nil {
+		s.Log.WarnContext(ctx, what+" not released; it runs out by itself", "error", err)
+	}
+}
+
+// work executes the pipeline under the heartbeat and writes how it ended.
+func (s *Service) work(ctx context.Context, r store.Run, token string) streams.Outcome {
+	s.emit(ctx, "run.running", r, Result{})
+	held, stop := lease.Keep(ctx, s.TTL, func(ctx context.Context) error { return s.renew(ctx, r, token) })
+	res := s.Pipeline.Execute(held, r)
+	lost := lease.Lost(held)
+	stop()
+	if lost != nil {
+		s.Log.ErrorContext(ctx, "lease lost; work dropped", "run_id", r.ID, "run_key", r.RunKey, "fence", r.Fence, "error", lost)
+		return streams.Done() // whoever has the run now, or the sweeper, carries on
+	}
+	if ctx.Err() != nil {
+		res = Result{Err: errStopping, Evidence: res.Evidence}
+	}
+	return s.settle(context.WithoutCancel(ctx), r, res)
+}
+
+// renew renews all three: claim, lock and slot.
+func (s *Service) renew(ctx context.Context, r store.Run, token string) error {
+	if err := s.Store.Renew(ctx, r.ID, r.Fence, token, s.TTL); err != nil {
+		if errors.Is(err, store.ErrFenced) {
+			return fmt.Errorf("%w: %w", lease.ErrLost, err)
+		}
+		return err
+	}
+	if err := s.Lock.Renew(ctx, r.RunKey, token, s.TTL); err != nil {
+		return err
+	}
+	return s.Slots.Renew(ctx, fmt.Sprint(r.RepositoryID), token, s.TTL)
+}
+
+// errStopping is why work is handed back at a shutdown: it burns no attempt.
+var errStopping = errors.New("the runner is stopping")
+
+// settle writes an attempt's end. If the process dies before the commit the attempt has crashed; if it dies
+// after, the message comes again and finds the run moved on. When the write itself fails, the lease runs out
+// and the run is taken back.
+func (s *Service) settle(ctx context.Context, r store.Run, res Result) streams.Outcome {
+	var err error
+	switch {
+	case res.Err != nil:
+		err = s.giveBack(ctx, r, &res)
+	case res.State == run.Fixed:
+		err = s.Store.SaveFix(ctx, r.ID, r.Fence, res.Fix)
+	default:
+		err = s.Store.EndRun(ctx, r.ID, r.Fence, store.End{
+			State: res.State, Reason: res.Reason, Explanation: res.Explanation, Fingerprint: res.Fingerprint, Evidence: res.Evidence,
+		})
+	}
+	if errors.Is(err, store.ErrFenced) {
+		s.Log.WarnContext(ctx, "result refused: the run is no longer ours", "run_id", r.ID, "fence", r.Fence)
+		return streams.Done()
+	}
+	if err != nil {
+		return streams.Leave(err)
+	}
+	s.tell(ctx, r, res)
+	return streams.Done()
+}
+
+func (s *Service) giveBack(ctx context.Context, r store.Run, res *Result) error {
+	stopping := errors.Is(res.Err, errStopping)
+	if !stopping && r.TransientCount >= run.MaxTransient {
+		*res = Result{State: run.Blocked, Reason: run.EndDependency, Explanation: "something outside kept failing: " + res.Err.Error(), Evidence: res.Evidence}
+		return s.Store.EndRun(ctx, r.ID, r.Fence, store.End{State: res.State, Reason: res.Reason, Explanation: res.Explanation, Evidence: res.Evidence})
+	}
+	g := store.GiveBack{Reason: "dependency", Explanation: res.Err.Error(), Transient: !stopping, Evidence: res.Evidence}
+	if stopping {
+		g.Reason = "shutdown"
+	} else {
+		g.Delay = run.TransientDelay(int(r.TransientCount), res.RetryAfter)
+	}
+	return s.Store.GiveBack(ctx, r.ID, r.Fence, g)
+}
+
+// tell rings the publisher and says what happened. The doorbell may be lost: the sweeper rings again.
+func (s *Service) tell(ctx context.Context, r store.Run, res Result) {
+	log := s.Log.With("run_id", r.ID, "run_key", r.RunKey, "repository", r.Failure.Repository.FullName(), "attempt", r.AttemptCount)
+	switch {
+	case res.Err != nil:
+		s.Counters.Retry(ctx, telemetry.RetryTransient)
+		s.Counters.Throttled(ctx, telemetry.ThrottleDependency)
+		log.WarnContext(ctx, "run given back", "error", res.Err)
+		s.emit(ctx, "run.waiting", r, Result{Reason: "dependency", Explanation: res.Err.Error()})
+	case res.State == run.Fixed:
+		log.InfoContext(ctx, "fix verified", "fixer", res.Fix.Fixer, "digest", res.Fix.Digest)
+		repo := r.Failure.Repository
+		subject := streams.FixSubject(r.Failure.Provider, repo.Owner, repo.Name)
+		if err := s.Bell.Ring(ctx, streams.TypeFix, subject, r.ID, r.Fence, r.Rings); err != nil {
+			log.WarnContext(ctx, "publisher not rung; it will be rung again", "error", err)
+		}
+		s.emit(ctx, "run.fixed", r, res)
+	default:
+		if res.State == run.Declined {
+			s.Counters.RunSkipped(ctx, telemetry.SkipDecline)
+		}
+		s.Counters.RunEnded(ctx, telemetry.Ending(res.State))
+		log.InfoContext(ctx, "run ended", "state", res.State, "reason", res.Reason, "explanation", res.Explanation)
+		s.emit(ctx, "run."+string(res.State), r, res)
+	}
+}
+
+func (s *Service) emit(ctx context.Context, kind string, r store.Run, res Result) {
+	repo := r.Failure.Repository
+	s.Bell.Emit(ctx, streams.Event{
+		Kind: kind, Provider: r.Failure.Provider, Owner: repo.Owner, Name: repo.Name,
+		RunID: r.ID, Attempt: int(r.AttemptCount), Reason: res.Reason, Detail: res.Explanation,
+	})
+}

@@ -1,0 +1,218 @@
+package runner
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+
+	"github.com/sre-agent/sre-agent/internal/evidence"
+	"github.com/sre-agent/sre-agent/internal/fault"
+	"github.com/sre-agent/sre-agent/internal/fix"
+	"github.com/sre-agent/sre-agent/internal/gitrepo"
+	"github.com/sre-agent/sre-agent/internal/patch"
+	"github.com/sre-agent/sre-agent/internal/policy"
+	"github.com/sre-agent/sre-agent/internal/sandbox"
+	"github.com/sre-agent/sre-agent/internal/scan"
+)
+
+// patch runs the fixer on a fresh tree and takes the difference that it made.
+func (p *FixPipeline) patch(ctx context.Context, w *work) error {
+	if w.fixPlan.Prepare != nil {
+		res, err := p.step(ctx, w, *w.fixPlan.Prepare, nil, "prepare")
+		if err != nil {
+			return err
+		}
+		if res.ExitCode != 0 {
+			return fault.Permf(fix.ReasonFixerFailed, "preparing %s failed (%s): %s", w.fixPlan.Fixer, how(res), tail(res.Output))
+		}
+	}
+	tree, err := w.mirror.Checkout(ctx, w.run.Failure.Commit, filepath.Join(w.dir, "fix"))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tree.Close() }() // the work folder goes as a whole
+	res, err := p.step(ctx, w, w.fixPlan.Fix, tree, "fix")
+	if err != nil {
+		return err
+	}
+	if res.ExitCode != 0 {
+		return fault.Permf(fix.ReasonFixerFailed, "%s failed (%s): %s", w.fixPlan.Fixer, how(res), tail(res.Output))
+	}
+	changed, err := tree.Changed(ctx)
+	if err != nil {
+		return err
+	}
+	if len(changed) == 0 {
+		return fault.Permf(fix.ReasonNothingChanged, "%s changed nothing", w.fixPlan.Fixer)
+	}
+	for _, path := range changed {
+		if !w.fixPlan.MayTouch(path) {
+			return fault.Permf(fix.ReasonTouchedOther, "%s changed %q, which the failure does not name", w.fixPlan.Fixer, path)
+		}
+	}
+	if w.diff, err = tree.Diff(ctx); err != nil {
+		return err
+	}
+	w.changes, err = patch.Parse(w.diff)
+	w.report.Files = changed
+	return err
+}
+
+// patchPolicy judges the patch.
+func (p *FixPipeline) patchPolicy(_ context.Context, w *work) error {
+	v := policy.Check(w.changes, w.rules())
+	w.report.Policy = &evidence.Policy{Class: v.Class, Danger: v.Danger.Score}
+	for _, part := range v.Danger.Parts {
+		w.report.Policy.Parts = append(w.report.Policy.Parts, fmt.Sprintf("%s %d", part.Name, part.Points))
+	}
+	return verdict(v)
+}
+
+// scan looks for secrets in the lines that the patch adds. A scanner that fails is a no as well.
+func (p *FixPipeline) scan(ctx context.Context, w *work) error {
+	findings, err := p.Scanner.Scan(ctx, w.changes)
+	if err != nil && ctx.Err() == nil {
+		return fault.Perm("scan_failed", err)
+	}
+	if len(findings) > 0 {
+		f := findings[0]
+		return fault.Permf(scan.ReasonFound, "the patch would add a secret: rule %s, %q line %d", f.Rule, f.File, f.Line)
+	}
+	return nil
+}
+
+// Reasons that verification declines with.
+const (
+	reasonNotReproducible = "not_reproducible"
+	reasonStillRed        = "still_red"
+	reasonCheckCannotRun  = "check_cannot_run"
+)
+
+// verify runs the failing check without the patch and with it, each on a fresh tree: red, then green. The tree
+// with the patch is made from the very diff that is published.
+func (p *FixPipeline) verify(ctx context.Context, w *work) error {
+	check := &evidence.Check{Command: p.Redact.String(w.fixPlan.CheckCommand), Source: w.fixPlan.CheckFrom}
+	w.report.Check = check
+	before, err := p.check(ctx, w, "before", nil)
+	if err != nil {
+		return err
+	}
+	check.Before = p.checkRun(before)
+	switch {
+	case before.Killed != "" || before.ExitCode == fix.CannotRun:
+		return fault.Permf(reasonCheckCannotRun, "the check could not be run here (%s)", how(before))
+	case before.ExitCode == 0:
+		return fault.Permf(reasonNotReproducible, "the check that was red in CI is green here without any change")
+	}
+	after, err := p.check(ctx, w, "after", w.diff)
+	if err != nil {
+		return err
+	}
+	check.After = p.checkRun(after)
+	if after.ExitCode != 0 {
+		return fault.Permf(reasonStillRed, "with the patch the check is still red (%s)", how(after))
+	}
+	return nil
+}
+
+func (p *FixPipeline) check(ctx context.Context, w *work, name string, diff []byte) (sandbox.Result, error) {
+	tree, err := w.mirror.Checkout(ctx, w.run.Failure.Commit, filepath.Join(w.dir, name))
+	if err != nil {
+		return sandbox.Result{}, err
+	}
+	defer func() { _ = tree.Close() }()
+	if diff != nil {
+		if err := tree.Apply(ctx, diff); err != nil {
+			return sandbox.Result{}, err
+		}
+	}
+	return p.step(ctx, w, w.fixPlan.Check, tree, name)
+}
+
+const maxCheckOutput = 8000
+
+func (p *FixPipeline) checkRun(res sandbox.Result) evidence.CheckRun {
+	out := p.Redact.String(res.Output)
+	if len(out) > maxCheckOutput {
+		out = "[...]\n" + out[len(out)-maxCheckOutput:]
+	}
+	return evidence.CheckRun{ExitCode: res.ExitCode, Output: out, Seconds: res.Duration.Seconds()}
+}
+
+// step runs one script of a plan in the sandbox. A step without a tree gets an empty folder.
+func (p *FixPipeline) step(ctx context.Context, w *work, s fix.Step, tree *gitrepo.Tree, name string) (sandbox.Result, error) {
+	spec := sandbox.Spec{Script: "set -e\n" + s.Script, Network: s.Network, Env: map[string]string{}, Limits: p.Limits}
+	if s.Network {
+		spec.Env["GOPROXY"] = p.GoProxy
+	}
+	if tree == nil {
+		spec.Dir = filepath.Join(w.dir, name)
+		if err := os.Mkdir(spec.Dir, 0o755); err != nil { //nolint:gosec // the sandbox's user works in it
+			return sandbox.Result{}, fmt.Errorf("make an empty folder: %w", err)
+		}
+	} else {
+		spec.Dir = tree.Dir()
+		for _, m := range tree.Mounts() {
+			spec.Mounts = append(spec.Mounts, sandbox.Mount{Host: m.Host, Inside: m.Inside})
+		}
+	}
+	mounts, env, unlock, err := p.caches(ctx, s.Caches)
+	if err != nil {
+		return sandbox.Result{}, err
+	}
+	defer unlock()
+	spec.Mounts = append(spec.Mounts, mounts...)
+	maps.Copy(spec.Env, env)
+	res, err := p.Sandbox.Run(ctx, spec)
+	if err != nil {
+		return res, fmt.Errorf("run %s in the sandbox: %w", name, err)
+	}
+	return res, nil
+}
+
+// caches shows a step its caches. A cache has one writer at a time.
+func (p *FixPipeline) caches(ctx context.Context, caches []fix.Cache) (mounts []sandbox.Mount, env map[string]string, unlock func(), err error) {
+	var unlocks []func()
+	unlock = func() {
+		for _, u := range unlocks {
+			u()
+		}
+	}
+	env = map[string]string{}
+	for _, c := range caches {
+		host := filepath.Join(p.Dir, "caches", c.Name)
+		if err = os.MkdirAll(host, 0o755); err != nil { //nolint:gosec // read by the sandbox's user
+			break
+		}
+		var u func()
+		if u, err = gitrepo.Lock(ctx, host+".lock", c.Writable); err != nil {
+			break
+		}
+		unlocks = append(unlocks, u)
+		inside := "/cache/" + c.Name
+		mounts = append(mounts, sandbox.Mount{Host: host, Inside: inside, Writable: c.Writable})
+		env[c.Env] = inside
+	}
+	if err != nil {
+		unlock()
+		return nil, nil, nil, fmt.Errorf("open cache: %w", err)
+	}
+	return mounts, env, unlock, nil
+}
+
+func how(res sandbox.Result) string {
+	if res.Killed != "" {
+		return "stopped: " + res.Killed
+	}
+	return fmt.Sprintf("exit code %d", res.ExitCode)
+}
+
+func tail(s string) string {
+	const most = 300
+	if len(s) > most {
+		return "…" + s[len(s)-most:]
+	}
+	return s
+}

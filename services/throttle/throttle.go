@@ -1,0 +1,158 @@
+// Package throttle records deliveries, finds or creates their runs, and decides when each may start.
+//
+// It promises that every delivery ends in exactly one record with a named reason, and that waiting, whatever
+// its cause, is a row: a message is acknowledged as soon as the record is committed, never held.
+package throttle
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/sre-agent/sre-agent/internal/ci"
+	"github.com/sre-agent/sre-agent/internal/run"
+	"github.com/sre-agent/sre-agent/internal/store"
+	"github.com/sre-agent/sre-agent/internal/telemetry"
+	"github.com/sre-agent/sre-agent/internal/webhook"
+	"github.com/sre-agent/sre-agent/internal/webhook/github"
+	"github.com/sre-agent/sre-agent/streams"
+)
+
+// Recorder is what the handler needs of the store.
+type Recorder interface {
+	RecordEnd(ctx context.Context, d store.Delivery, outcome, reason string) (store.Record, error)
+	RecordFailure(ctx context.Context, d store.Delivery, f ci.Failure, start store.Start, traceParent string) (store.Record, error)
+}
+
+// Rate reserves a start: it says how long this very call has to wait.
+type Rate interface {
+	Reserve(ctx context.Context, key string, perMinute, burst int) (time.Duration, error)
+}
+
+// Emitter publishes events.
+type Emitter interface {
+	Emit(ctx context.Context, e streams.Event)
+}
+
+// Intake records deliveries from the stream.
+type Intake struct {
+	Store    Recorder
+	Rate     Rate
+	Events   Emitter
+	Counters *telemetry.Counters
+	Log      *slog.Logger
+	// PerMinute is REPO_WEBHOOK_RATE_LIMIT_PER_MINUTE.
+	PerMinute int
+	// Wake tells the scheduler that a run is new.
+	Wake func()
+}
+
+// Handle records one delivery. If the process dies before the commit, the message comes again and nothing has
+// happened; if it dies after, the record is found and the message is acknowledged.
+func (t *Intake) Handle(ctx context.Context, m *streams.Message) streams.Outcome {
+	d, err := delivery(m)
+	if err != nil {
+		return streams.Dead("bad_delivery", err)
+	}
+	event, err := parse(d, m.Body)
+	if err != nil {
+		if _, rerr := t.Store.RecordEnd(ctx, d, store.OutcomeDead, "malformed"); rerr != nil {
+			return streams.Leave(rerr)
+		}
+		return streams.Dead("malformed", err)
+	}
+	rec, throttled, err := t.record(ctx, d, event)
+	if err != nil {
+		return streams.Leave(err)
+	}
+	t.tell(ctx, d, event, rec, throttled)
+	return streams.Done()
+}
+
+// delivery reads a delivery from its message's headers, and makes sure that the body is the one they name.
+func delivery(m *streams.Message) (store.Delivery, error) {
+	d := store.Delivery{
+		Provider: m.Header.Get(streams.HdrProvider), ID: m.Header.Get(streams.HdrDeliveryID), Event: m.Header.Get(streams.HdrEvent),
+		BodySHA256: m.Header.Get(streams.HdrBodySHA256), ReceivedAt: m.Time,
+	}
+	if m.Type != streams.TypeDelivery || d.Provider == "" || d.ID == "" || d.Event == "" {
+		return d, fmt.Errorf("not a delivery: type %q, provider %q, id %q, event %q", m.Type, d.Provider, d.ID, d.Event)
+	}
+	if sum := sha256.Sum256(m.Body); hex.EncodeToString(sum[:]) != d.BodySHA256 {
+		return d, fmt.Errorf("delivery %s: the body is not the one that was signed for", d.ID)
+	}
+	return d, nil
+}
+
+func parse(d store.Delivery, body []byte) (webhook.Event, error) {
+	if d.Provider != "github" {
+		return webhook.Event{}, fmt.Errorf("unknown provider %q", d.Provider)
+	}
+	return github.Parse(d.Event, body)
+}
+
+func (t *Intake) record(ctx context.Context, d store.Delivery, event webhook.Event) (rec store.Record, throttled bool, err error) {
+	reason := event.Reason
+	switch {
+	case event.Kind == webhook.Failure && !event.Failure.FromFork():
+		start, err := t.start(ctx, event.Failure)
+		if err != nil {
+			return rec, false, err
+		}
+		rec, err = t.Store.RecordFailure(ctx, d, event.Failure, start, streams.TraceParent(ctx))
+		return rec, start.Delay > 0, err
+	case event.Kind == webhook.Failure:
+		reason = "fork"
+	case event.Kind == webhook.Success:
+		reason = "success"
+	}
+	rec, err = t.Store.RecordEnd(ctx, d, store.OutcomeIgnored, reason)
+	return rec, false, err
+}
+
+// start reserves the delivery's place in the repository's rate: above the limit a run is delayed, never refused.
+func (t *Intake) start(ctx context.Context, f ci.Failure) (store.Start, error) {
+	delay, err := t.Rate.Reserve(ctx, f.Provider+":"+f.Repository.ID, t.PerMinute, t.PerMinute)
+	if err != nil {
+		return store.Start{}, fmt.Errorf("rate limit of %s: %w", f.Repository.FullName(), err)
+	}
+	if delay > 0 {
+		return store.Start{Reason: run.WaitRateLimited, Delay: delay}, nil
+	}
+	return store.Start{Reason: run.WaitNew}, nil
+}
+
+// tell counts and announces what became of a delivery.
+func (t *Intake) tell(ctx context.Context, d store.Delivery, event webhook.Event, rec store.Record, throttled bool) {
+	switch {
+	case rec.Known:
+		t.Counters.WebhookDeduped(ctx, telemetry.DedupDeliveryID)
+	case rec.Outcome == store.OutcomeDuplicate:
+		t.Counters.WebhookDeduped(ctx, telemetry.DedupBody)
+	case rec.Outcome == store.OutcomeCoalesced:
+		t.Counters.WebhookDeduped(ctx, telemetry.DedupCoalesced)
+	case rec.Outcome == store.OutcomeIgnored && rec.Reason == "own_branch":
+		t.Counters.LoopBlocked(ctx, telemetry.LoopOwnBranch)
+	case rec.Outcome == store.OutcomeIgnored:
+		t.Counters.RunSkipped(ctx, telemetry.SkipIgnored)
+	case rec.Outcome == store.OutcomeRun:
+		if throttled {
+			t.Counters.Throttled(ctx, telemetry.ThrottleRateLimited)
+		}
+		t.Wake()
+	}
+	repo := event.Failure.Repository
+	outcome := rec.Outcome
+	if rec.Known {
+		outcome = store.OutcomeDuplicate
+	}
+	t.Log.InfoContext(ctx, "delivery recorded", "delivery_id", d.ID, "event", d.Event, "outcome", outcome,
+		"reason", rec.Reason, "run_id", rec.RunID, "repository", repo.FullName())
+	t.Events.Emit(ctx, streams.Event{
+		Kind: "delivery." + outcome, Provider: d.Provider, Owner: repo.Owner, Name: repo.Name,
+		RunID: rec.RunID, DeliveryID: d.ID, Reason: rec.Reason, Detail: d.Event,
+	})
+}
