@@ -114,14 +114,14 @@ func diffStream(have, want jetstream.StreamConfig) []Change {
 	for _, s := range have.Subjects {
 		gone = gone || !slices.Contains(want.Subjects, s)
 	}
-	d.field("subjects", strings.Join(have.Subjects, " "), strings.Join(want.Subjects, " "), when(gone, losing))
+	d.field("subjects", strings.Join(have.Subjects, " "), strings.Join(want.Subjects, " "), losingIf(gone))
 	d.field("retention", have.Retention.String(), want.Retention.String(), "the server can't change it on a stream that exists")
 	d.field("storage", have.Storage.String(), want.Storage.String(), "the server can't change it on a stream that exists")
-	d.field("discard", have.Discard.String(), want.Discard.String(), when(want.Discard == jetstream.DiscardOld, losing))
-	d.field("max_age", age(have.MaxAge), age(want.MaxAge), when(smaller(int64(have.MaxAge), int64(want.MaxAge)), losing))
-	d.field("max_bytes", limit(have.MaxBytes), limit(want.MaxBytes), when(smaller(have.MaxBytes, want.MaxBytes), losing))
-	d.field("max_msgs", limit(have.MaxMsgs), limit(want.MaxMsgs), when(smaller(have.MaxMsgs, want.MaxMsgs), losing))
-	d.field("replicas", fmt.Sprint(have.Replicas), fmt.Sprint(want.Replicas), when(have.Replicas > want.Replicas, losing))
+	d.field("discard", have.Discard.String(), want.Discard.String(), losingIf(want.Discard == jetstream.DiscardOld))
+	d.field("max_age", age(have.MaxAge), age(want.MaxAge), losingIf(smaller(int64(have.MaxAge), int64(want.MaxAge))))
+	d.field("max_bytes", limit(have.MaxBytes), limit(want.MaxBytes), losingIf(smaller(have.MaxBytes, want.MaxBytes)))
+	d.field("max_msgs", limit(have.MaxMsgs), limit(want.MaxMsgs), losingIf(smaller(have.MaxMsgs, want.MaxMsgs)))
+	d.field("replicas", fmt.Sprint(have.Replicas), fmt.Sprint(want.Replicas), losingIf(have.Replicas > want.Replicas))
 	if want.Duplicates != 0 {
 		d.field("duplicate_window", have.Duplicates.String(), want.Duplicates.String(), "")
 	}
@@ -135,7 +135,7 @@ func diffConsumer(object string, have, want jetstream.ConsumerConfig) []Change {
 	d.field("max_deliver", fmt.Sprint(have.MaxDeliver), fmt.Sprint(want.MaxDeliver), "")
 	d.field("backoff", fmt.Sprint(have.BackOff), fmt.Sprint(want.BackOff), "")
 	d.field("max_ack_pending", fmt.Sprint(have.MaxAckPending), fmt.Sprint(want.MaxAckPending), "")
-	d.field("filter", have.FilterSubject, want.FilterSubject, when(have.FilterSubject == "", losing))
+	d.field("filter", have.FilterSubject, want.FilterSubject, losingIf(have.FilterSubject == ""))
 	return d.changes
 }
 
@@ -150,9 +150,9 @@ func (d *differ) field(name, have, want, refused string) {
 	}
 }
 
-func when(cond bool, why string) string {
+func losingIf(cond bool) string {
 	if cond {
-		return why
+		return losing
 	}
 	return ""
 }

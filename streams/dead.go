@@ -113,7 +113,7 @@ func (b *Bus) moveOne(ctx context.Context, body []byte, note func(context.Contex
 	var a advisory
 	if err := json.Unmarshal(body, &a); err != nil || a.Stream == "" {
 		b.log.WarnContext(ctx, "unreadable advisory dropped", "error", err)
-		return nil //nolint:nilerr // trying again can't help
+		return nil
 	}
 	if _, _, ours := consumerOf(b.rows, a.Consumer); !ours || a.Stream == Advisories {
 		return nil

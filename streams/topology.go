@@ -35,6 +35,8 @@ const (
 
 // Topology is the one table of streams and consumers.
 //
+// The server reserves each stream's MaxBytes when it makes it: together they are DELIVERIES_MAX_BYTES and 2.6 GiB.
+//
 // Every consumer has explicit acks, a bound on deliveries and a BackOff: these bound crashes and poison
 // messages, while attempts are counted in PostgreSQL. BackOff's first entry is also the time that a worker has
 // to show a sign of life.
@@ -52,33 +54,33 @@ func Topology(s Settings) []Row {
 		{
 			Stream: jetstream.StreamConfig{
 				Name: Runs, Subjects: []string{"runs.ready.>"}, Description: "doorbells: a run may start",
-				Retention: jetstream.WorkQueuePolicy, Discard: jetstream.DiscardNew, MaxBytes: gib, Duplicates: 2 * time.Hour,
+				Retention: jetstream.WorkQueuePolicy, Discard: jetstream.DiscardNew, MaxBytes: gib / 4, Duplicates: 2 * time.Hour,
 			},
 			Consumers: []jetstream.ConsumerConfig{consumer(RunnerConsumer, s.MaxAttempts, s.backoffs())},
 		},
 		{
 			Stream: jetstream.StreamConfig{
 				Name: Fixes, Subjects: []string{"fixes.ready.>"}, Description: "doorbells: a verified fix may be published",
-				Retention: jetstream.WorkQueuePolicy, Discard: jetstream.DiscardNew, MaxBytes: gib, Duplicates: 2 * time.Hour,
+				Retention: jetstream.WorkQueuePolicy, Discard: jetstream.DiscardNew, MaxBytes: gib / 4, Duplicates: 2 * time.Hour,
 			},
 			Consumers: []jetstream.ConsumerConfig{consumer(PublisherConsumer, 10, patient)},
 		},
 		{
 			Stream: jetstream.StreamConfig{
 				Name: Events, Subjects: []string{"events.>"}, Description: "what happened, for audit and the live view",
-				Retention: jetstream.LimitsPolicy, MaxAge: 30 * day, MaxBytes: 4 * gib, Discard: jetstream.DiscardOld,
+				Retention: jetstream.LimitsPolicy, MaxAge: 30 * day, MaxBytes: gib, Discard: jetstream.DiscardOld,
 			},
 		},
 		{
 			Stream: jetstream.StreamConfig{
 				Name: DeadStream, Subjects: []string{"dead.>"}, Description: "messages given up, with the reason",
-				Retention: jetstream.LimitsPolicy, MaxAge: 30 * day, MaxBytes: 4 * gib, Discard: jetstream.DiscardNew, Duplicates: day,
+				Retention: jetstream.LimitsPolicy, MaxAge: 30 * day, MaxBytes: gib, Discard: jetstream.DiscardNew, Duplicates: day,
 			},
 		},
 		{
 			Stream: jetstream.StreamConfig{
 				Name: Advisories, Subjects: []string{advisorySubject}, Description: "the server's word that it has given up a message",
-				Retention: jetstream.LimitsPolicy, MaxAge: 7 * day, MaxBytes: gib, Discard: jetstream.DiscardOld,
+				Retention: jetstream.LimitsPolicy, MaxAge: 7 * day, MaxBytes: gib / 16, Discard: jetstream.DiscardOld,
 			},
 			Consumers: []jetstream.ConsumerConfig{consumer(MoverConsumer, 10, patient)},
 		},

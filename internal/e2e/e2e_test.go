@@ -42,7 +42,7 @@ func TestFourProcessesTurnOneFailureIntoOneVerifiedPullRequest(t *testing.T) {
 	for _, name := range programs {
 		for _, e := range c.procs[name].env {
 			if addr, ok := strings.CutPrefix(e, "HTTP_ADDR="); ok {
-				res, err := http.Get("http://" + addr + "/readyz") //nolint:noctx // a test
+				res, err := http.Get("http://" + addr + "/readyz")
 				if err != nil || res.StatusCode != http.StatusOK {
 					t.Errorf("%s is not ready: %v", name, err)
 				} else {
@@ -58,14 +58,14 @@ func TestFourProcessesTurnOneFailureIntoOneVerifiedPullRequest(t *testing.T) {
 func TestKillNineAtRandomMoments(t *testing.T) {
 	seed, err := strconv.ParseUint(os.Getenv("E2E_SEED"), 10, 64)
 	if err != nil {
-		seed = uint64(time.Now().UnixNano()) //nolint:gosec // any number will do
+		seed = uint64(time.Now().UnixNano())
 	}
 	rounds := 20
 	if n, err := strconv.Atoi(os.Getenv("E2E_ROUNDS")); err == nil {
 		rounds = n
 	}
 	t.Logf("E2E_SEED=%d", seed)
-	random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // not a secret
+	random := rand.New(rand.NewPCG(seed, 0))
 	c := startCluster(t, map[string]string{
 		"LEASE_TTL_SECONDS": "3", "SWEEP_INTERVAL_SECONDS": "1", "COOLDOWN_SECONDS": "1", "BASE_BACKOFF_SECONDS": "1", "MAX_BACKOFF_SECONDS": "1",
 	})

@@ -67,6 +67,9 @@ func runNATS(opts NATSOptions) (*server.Server, error) {
 		SyncAlways:             opts.SyncAlways,
 		MaxPayload:             int32(opts.MaxPayload),
 		DisableJetStreamBanner: true,
+		// By default the server reserves at most three quarters of the disk that is free now, and refuses streams
+		// whose caps add up to more. The caps are bounds, not sizes: a small disk must not stop a first start.
+		JetStreamMaxStore: 1 << 50,
 	})
 	if err != nil {
 		return nil, err

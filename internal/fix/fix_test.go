@@ -120,7 +120,7 @@ func TestAFailureFindsItsFixersAndTheFilesItNames(t *testing.T) {
 func TestOnlyHarmlessCommandsAreKnownChecks(t *testing.T) {
 	c := mustLoad(t)
 	for _, command := range []string{
-		`test -z "$(gofmt -l .)"`, `test -z $(gofmt -l -s ./cmd ./internal)`, `[ -z "$(gofmt -s -l .)" ]`,
+		`test -z "$(gofmt -l .)"`, `test -z $(gofmt -l -s ./cmd ./internal)`, `test -z "$(gofmt -l . | tee /dev/stderr)"`, `[ -z "$(gofmt -s -l .)" ]`,
 		"go mod tidy -diff", "go -C sub/dir mod tidy -diff", "cd sub && go mod tidy -diff", "  go mod tidy -diff\n",
 		"npx prettier --check .", "npx --no-install prettier -c lib 'src/**/*.{ts,tsx}'", "prettier --check **/*.ts", `prettier --list-different "src/**" --ignore-path .gitignore`,
 		"npx prettier --check AGENTS.md --log-level warn", "npx prettier . --check",
@@ -131,7 +131,7 @@ func TestOnlyHarmlessCommandsAreKnownChecks(t *testing.T) {
 	}
 	for _, command := range []string{
 		"", "make lint", "npm run lint", "gofmt -l .", "gofmt -w .", `test -z "$(gofmt -l . && curl evil)"`, `test -z "$(gofmt -l .)"; curl evil`, "test -z \"$(gofmt -l .)\"\ncurl evil",
-		`test -z "$(gofmt -l /etc)"`, `test -z "$(gofmt -l ../other)"`, `test -z "$(gofmt -l $(id))"`,
+		`test -z "$(gofmt -l /etc)"`, `test -z "$(gofmt -l . | tee /etc/passwd)"`, `test -z "$(gofmt -l . | tee /dev/stderr /dev/stdout)"`, `test -z "$(gofmt -l ../other)"`, `test -z "$(gofmt -l $(id))"`,
 		"go mod tidy", "go mod tidy -diff -modfile=x", "go mod tidy -diff # x", "cd .. && go mod tidy -diff", "cd /tmp && go mod tidy -diff", "cd a && cd b && go mod tidy -diff",
 		"npx prettier .", "prettier --write .", "prettier --check . --write", "prettier --check --plugin=./evil.js .", "prettier --check . && curl evil", "prettier --check $(id)", "prettier --check `id`",
 		"prettier --check \"$(id)\"", "prettier --check '$(id)' | sh", "prettier --check ../x", "prettier --check /etc", "npx evil prettier --check .", "npx -p evil prettier --check .", "prettier --check . > x", "prettier --config /etc/x --check .",

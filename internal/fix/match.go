@@ -120,7 +120,9 @@ func (c *Catalogue) KnownCheck(command string) (string, bool) {
 
 func (e *entry) knownCheck(command string) (string, bool) {
 	command = strings.TrimSpace(command)
-	if command == "" || len(command) > 1000 || strings.ContainsAny(command, "\n\r\x00") || climbs.MatchString(command) || absolute.MatchString(command) {
+	// The one absolute path that a check may name: it shows on the log what the check tests.
+	words := strings.ReplaceAll(command, " | tee /dev/stderr", "")
+	if command == "" || len(command) > 1000 || strings.ContainsAny(command, "\n\r\x00") || climbs.MatchString(words) || absolute.MatchString(words) {
 		return "", false
 	}
 	if strings.Contains(command, "prettier") && !isCheck.MatchString(command) {

@@ -89,7 +89,7 @@ func (p *Pusher) Commit(ctx context.Context, mirror *gitrepo.Mirror, base string
 	if err != nil {
 		return "", fmt.Errorf("gitpush: %w", err)
 	}
-	defer os.RemoveAll(scratch)
+	defer func() { _ = os.RemoveAll(scratch) }()
 	run := func(stdin []byte, args ...string) (string, error) {
 		out, err := p.git.Run(ctx, gitrepo.Cmd{
 			GitDir: mirror.Dir(), IndexFile: filepath.Join(scratch, "index"), Args: args, Stdin: stdin, Env: env,

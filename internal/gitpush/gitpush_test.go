@@ -237,11 +237,14 @@ func TestRefusalsOfTheServer(t *testing.T) {
 	s.server.Intercept(func(w http.ResponseWriter, _ *http.Request) bool {
 		w.Header().Set("Content-Type", "text/plain")
 		w.WriteHeader(http.StatusForbidden)
-		w.Write([]byte("This repository was archived so it is read-only.\n"))
+		_, _ = w.Write([]byte("This repository was archived so it is read-only.\n"))
 		return true
 	})
 	wantReason(t, "an archived repository", push(same), "repository_archived")
-	s.server.Intercept(func(w http.ResponseWriter, _ *http.Request) bool { http.Error(w, "x", 502); return true })
+	s.server.Intercept(func(w http.ResponseWriter, _ *http.Request) bool {
+		http.Error(w, "x", http.StatusBadGateway)
+		return true
+	})
 	if err := push(same); err == nil {
 		t.Error("a broken gateway is a success")
 	} else if reason, permanent := fault.Reason(err); permanent {

@@ -43,18 +43,23 @@ func split(out []byte) []string {
 	return strings.Split(strings.TrimSuffix(string(out), "\x00"), "\x00")
 }
 
-// compare puts the files into a copy of the index and compares that with the commit. It does not use git add or git
-// diff on the files: both start git inside of nested repositories, with the configuration that they find there.
+// compare puts the files into a fresh index and compares that with the commit. Fresh, as it then knows no file's
+// times: git reads every file, and none can hide a change by restoring them (git looks at whole seconds only). It does
+// not use git add or git diff on the files: both start git inside of nested repositories, with the configuration that
+// they find there.
 func (t *Tree) compare(ctx context.Context, flags ...string) ([]byte, error) {
 	if err := t.disarm(); err != nil {
 		return nil, fmt.Errorf("gitrepo: diff: %w", err)
 	}
-	index, err := t.copyIndex()
+	scratch, err := os.MkdirTemp(t.gitDir, "diff-")
 	if err != nil {
 		return nil, fmt.Errorf("gitrepo: diff: %w", err)
 	}
-	defer os.Remove(index)
-	defer os.Remove(index + ".lock")
+	defer func() { _ = os.RemoveAll(scratch) }()
+	index := filepath.Join(scratch, "index")
+	if _, err := t.run(ctx, index, nil, "read-tree", t.head); err != nil {
+		return nil, fmt.Errorf("diff: %w", err)
+	}
 	out, err := t.update(ctx, index)
 	if err == nil {
 		out, err = t.run(ctx, index, nil, append(append([]string{"diff-index", "--cached"}, flags...), t.commit, "--")...)
@@ -66,28 +71,6 @@ func (t *Tree) compare(ctx context.Context, flags ...string) ([]byte, error) {
 		return nil, fmt.Errorf("diff: %w", err)
 	}
 	return out, nil
-}
-
-// copyIndex keeps the index's time: by it git knows which files could have changed within one tick of the clock.
-func (t *Tree) copyIndex() (string, error) {
-	from := filepath.Join(t.gitDir, "index")
-	info, err := os.Stat(from)
-	if err != nil {
-		return "", err
-	}
-	content, err := os.ReadFile(from)
-	if err != nil {
-		return "", err
-	}
-	f, err := os.CreateTemp(t.gitDir, "index-")
-	if err != nil {
-		return "", err
-	}
-	_, err = f.Write(content)
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Chtimes(f.Name(), info.ModTime(), info.ModTime())
-	}
-	return f.Name(), err
 }
 
 // update brings the index up to date with the files.
@@ -122,7 +105,7 @@ func (t *Tree) sortOut(tracked, others []string, add, remove *bytes.Buffer) erro
 	if err != nil {
 		return err
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	var size int64
 	slices.Sort(tracked)
 	tracked = slices.Compact(tracked) // a deleted file is listed twice
@@ -153,7 +136,7 @@ func (t *Tree) disarm() error {
 	if err != nil {
 		return err
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	return fs.WalkDir(root.FS(), ".", func(name string, entry fs.DirEntry, err error) error {
 		kind := fs.ModeDir
 		if entry != nil {

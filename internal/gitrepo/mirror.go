@@ -77,11 +77,10 @@ func (m *Mirror) stamp() string { return "1 " + m.remote.URL + "\n" }
 // healthy says whether the mirror can be used as it is: made by this version for this URL, and each of its commits
 // can be read.
 func (m *Mirror) healthy(ctx context.Context) (bool, error) {
-	stamp, err := os.ReadFile(filepath.Join(m.dir, stampFile))
-	if err != nil || string(stamp) != m.stamp() {
-		return false, nil
+	if stamp, err := os.ReadFile(filepath.Join(m.dir, stampFile)); err != nil || string(stamp) != m.stamp() {
+		return false, nil //nolint:nilerr // a mirror that can't be read is one that is not healthy
 	}
-	_, err = m.run(ctx, "rev-list", "--no-walk=unsorted", "--all")
+	_, err := m.run(ctx, "rev-list", "--no-walk=unsorted", "--all")
 	if ctx.Err() != nil {
 		return false, fmt.Errorf("gitrepo: %w", context.Cause(ctx))
 	}

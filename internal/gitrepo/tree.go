@@ -31,6 +31,7 @@ type Tree struct {
 	commit string
 	dir    string
 	gitDir string
+	head   string // commit, or what Apply made of it
 }
 
 // Checkout writes the files of a fetched commit to dir, which must be empty or not there, byte for byte as they are
@@ -51,7 +52,7 @@ func (m *Mirror) Checkout(ctx context.Context, commit, dir string) (_ *Tree, err
 		return nil, err
 	}
 	defer unlock()
-	t := &Tree{git: m.git, mirror: m, commit: commit, dir: dir, gitDir: dir + ".git"}
+	t := &Tree{git: m.git, mirror: m, commit: commit, head: commit, dir: dir, gitDir: dir + ".git"}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, t.Close())
@@ -70,7 +71,7 @@ func (m *Mirror) Checkout(ctx context.Context, commit, dir string) (_ *Tree, err
 	if _, err := t.run(ctx, "", nil, "read-tree", "--reset", "-u", commit); err != nil {
 		if localTrouble(err) {
 			// Fetch looks again next time.
-			os.Remove(m.marker(commit))
+			_ = os.Remove(m.marker(commit))
 		}
 		return nil, fmt.Errorf("checkout %s: %w", commit, err)
 	}
@@ -147,7 +148,8 @@ func (t *Tree) Apply(ctx context.Context, diff []byte) error {
 	if err != nil {
 		return fmt.Errorf("apply: %w", err)
 	}
-	return t.writeInside(strings.TrimSpace(string(commit)))
+	t.head = strings.TrimSpace(string(commit))
+	return t.writeInside(t.head)
 }
 
 func identity(name, email, when string) map[string]string {
@@ -186,7 +188,7 @@ func (t *Tree) writeInside(head string) error {
 	if err != nil {
 		return fmt.Errorf("gitrepo: %w", err)
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	if err := root.RemoveAll(".git"); err != nil {
 		return fmt.Errorf("gitrepo: %w", err)
 	}
@@ -228,12 +230,12 @@ func removeAll(dir string) error {
 	if err != nil {
 		return os.RemoveAll(dir)
 	}
-	fs.WalkDir(root.FS(), ".", func(name string, entry fs.DirEntry, err error) error {
+	_ = fs.WalkDir(root.FS(), ".", func(name string, entry fs.DirEntry, err error) error {
 		if entry != nil && entry.IsDir() {
-			root.Chmod(name, 0o700)
+			_ = root.Chmod(name, 0o700)
 		}
 		return nil
 	})
-	root.Close()
+	_ = root.Close()
 	return os.RemoveAll(dir)
 }

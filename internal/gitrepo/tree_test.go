@@ -427,7 +427,7 @@ func TestSpecialFilesDoNotHangADiff(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer socket.Close()
+	defer func() { _ = socket.Close() }()
 	write(t, tr, "a", "2\n")
 	diff(t, tr)
 	if got := changed(t, tr); !slices.Equal(got, []string{"a", "b"}) {
@@ -445,7 +445,7 @@ func TestTooMuchOfADiffIsRefused(t *testing.T) {
 	if err := f.Truncate(1 << 40); err != nil {
 		t.Fatal(err)
 	}
-	f.Close()
+	_ = f.Close()
 	_, err = tr.Diff(t.Context())
 	wantReason(t, "a sparse file of a terabyte", err, "diff_too_large")
 	if err := os.Truncate(tr.Dir()+"/huge", 0); err != nil {

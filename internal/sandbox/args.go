@@ -59,7 +59,7 @@ func (l *launch) data(path, content string) error {
 
 func (l *launch) close() {
 	for _, f := range l.files {
-		f.Close()
+		_ = f.Close()
 	}
 }
 
@@ -70,11 +70,11 @@ func memoryFile(content string) (*os.File, error) {
 	}
 	f := os.NewFile(uintptr(fd), "memfd")
 	if _, err := f.WriteString(content); err != nil {
-		f.Close()
+		_ = f.Close()
 		return nil, err
 	}
 	if _, err := f.Seek(0, 0); err != nil {
-		f.Close()
+		_ = f.Close()
 		return nil, err
 	}
 	return f, nil

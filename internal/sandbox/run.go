@@ -100,7 +100,13 @@ func (s *Sandbox) start(spec Spec, id identity) (_ *job, err error) {
 			closeAll(gate.w, block.w, status.r, out.r)
 		}
 	}()
-	defer out.w.Close()
+	defer func() { _ = out.w.Close() }()
+	if id.mapped {
+		// So that the script may open /dev/stdout and /dev/stderr by name, as tee does: the kernel asks for the owner.
+		if err := out.w.Chown(id.uid, id.uid); err != nil {
+			return nil, fmt.Errorf("hand over the output: %w", err)
+		}
+	}
 	l.inherit(gate.r) // number 3, see gated
 	l.add("--block-fd", l.inherit(block.r), "--json-status-fd", l.inherit(status.w))
 	if err := s.build(l, spec, id); err != nil {
@@ -118,7 +124,7 @@ func (s *Sandbox) start(spec Spec, id identity) (_ *job, err error) {
 	}
 	argv = append(argv, "/bin/sh", "-c", gated, "sh", spec.Script)
 
-	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd := exec.Command(argv[0], argv[1:]...) //nolint:noctx // supervise kills the namespace, which a context would not
 	cmd.Env = []string{}
 	cmd.Dir = "/"
 	cmd.Stdout, cmd.Stderr = out.w, out.w
@@ -134,12 +140,12 @@ func (s *Sandbox) start(spec Spec, id identity) (_ *job, err error) {
 	}
 	go func() {
 		defer close(j.copied)
-		defer out.r.Close()
-		io.Copy(j.output, out.r)
+		defer func() { _ = out.r.Close() }()
+		_, _ = io.Copy(j.output, out.r)
 	}()
 	go func() {
 		defer close(j.exited)
-		cmd.Wait()
+		_ = cmd.Wait()
 	}()
 	return j, nil
 }
@@ -165,7 +171,7 @@ func (j *job) ready(ctx context.Context, limits Limits) error {
 		var status struct {
 			Child int `json:"child-pid"`
 		}
-		j.status.Decode(&status)
+		_ = j.status.Decode(&status)
 		first <- status.Child
 	}()
 	timer := time.NewTimer(startTime)
@@ -189,8 +195,8 @@ func (j *job) ready(ctx context.Context, limits Limits) error {
 	if err := setLimits(j.init, limits); err != nil {
 		return err
 	}
-	j.block.Write([]byte("\n"))
-	j.gate.Write([]byte("go\n"))
+	_, _ = j.block.Write([]byte("\n"))
+	_, _ = j.gate.Write([]byte("go\n"))
 	return nil
 }
 
@@ -219,7 +225,7 @@ func setLimits(pid int, limits Limits) error {
 		}
 	}
 	// Should the host run out of memory all the same, this goes first. Not everywhere allowed, never needed.
-	os.WriteFile(fmt.Sprintf("/proc/%d/oom_score_adj", pid), []byte("1000"), 0)
+	_ = os.WriteFile(fmt.Sprintf("/proc/%d/oom_score_adj", pid), []byte("1000"), 0)
 	return nil
 }
 
@@ -269,10 +275,10 @@ func (j *job) supervise(ctx context.Context, limits Limits, writable []string) (
 func (j *job) kill(reason string) {
 	j.killOnce.Do(func() { j.reason = reason })
 	if j.pidfd >= 0 {
-		unix.PidfdSendSignal(j.pidfd, unix.SIGKILL, nil, 0)
+		_ = unix.PidfdSendSignal(j.pidfd, unix.SIGKILL, nil, 0)
 		return
 	}
-	j.cmd.Process.Kill()
+	_ = j.cmd.Process.Kill()
 }
 
 // gone waits until nothing is left. A dead init means a dead namespace: the kernel reports init only after it has
@@ -291,7 +297,7 @@ func (j *job) gone() {
 	<-j.copied
 	if j.init > 0 {
 		// When this program is the reaper of orphans (process 1 of a container), init is now its child.
-		unix.Wait4(j.init, nil, unix.WNOHANG, nil)
+		_, _ = unix.Wait4(j.init, nil, unix.WNOHANG, nil)
 	}
 }
 
@@ -313,7 +319,7 @@ func (j *job) exitCode() (int, bool) {
 func (j *job) close() {
 	closeAll(j.block, j.gate, j.statusFile)
 	if j.pidfd >= 0 {
-		unix.Close(j.pidfd)
+		_ = unix.Close(j.pidfd)
 	}
 }
 
@@ -350,7 +356,7 @@ func makePipes(n int) ([]pipe, error) {
 
 func closeAll(files ...*os.File) {
 	for _, f := range files {
-		f.Close()
+		_ = f.Close()
 	}
 }
 

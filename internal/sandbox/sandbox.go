@@ -186,7 +186,7 @@ func (s *Sandbox) probe(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("sandbox: probe: %w", err)
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	res, err := s.Run(ctx, Spec{
 		Script: `test "$PWD" = /src && test "$$" -lt 20 && echo ok >/src/probe && cat /src/probe`,
 		Dir:    dir, Limits: Limits{Time: 30 * time.Second},

@@ -22,7 +22,11 @@ func TestMain(m *testing.M) {
 	if script := os.Getenv("SANDBOX_TEST_SCRIPT"); script != "" {
 		os.Exit(helper(script, os.Getenv("SANDBOX_TEST_DIR")))
 	}
-	os.Setenv(canary, "canary-value-from-the-host")
+	// A file that is open and goes on to children, as a supervisor may leave one.
+	if _, err := syscall.Dup(int(os.Stdin.Fd())); err != nil {
+		panic(err)
+	}
+	_ = os.Setenv(canary, "canary-value-from-the-host")
 	os.Exit(m.Run())
 }
 
@@ -154,6 +158,13 @@ func TestExitCodesPassThrough(t *testing.T) {
 		if got := run(t, s, Spec{Script: fmt.Sprintf("echo out; echo err >&2; exit %d", code)}); got.ExitCode != code || got.Output != "out\nerr\n" || got.Killed != "" {
 			t.Errorf("exit %d: got %+v", code, got)
 		}
+	}
+}
+
+func TestTheOutputCanBeOpenedByName(t *testing.T) {
+	t.Parallel()
+	if got := run(t, newSandbox(t), Spec{Script: "echo a | tee /dev/stderr; echo b >/dev/stdout"}); got.Output != "a\na\nb\n" {
+		t.Errorf("%q", got.Output)
 	}
 }
 
@@ -456,8 +467,8 @@ func TestAKilledRunnerLeavesNothing(t *testing.T) {
 			}
 			until(t, "the script runs", func() bool { _, err := os.Stat(filepath.Join(dir, "up")); return err == nil })
 			until(t, "the survivor runs", func() bool { return len(withMark(mark)) > 1 })
-			cmd.Process.Kill()
-			cmd.Wait()
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait()
 			until(t, "everything is gone", func() bool { return len(withMark(mark)) == 0 })
 		})
 	}
@@ -523,7 +534,7 @@ func TestTape(t *testing.T) {
 	} {
 		tp := newTape(test.limit)
 		for i := range len(test.in) {
-			tp.Write([]byte{test.in[i]})
+			_, _ = tp.Write([]byte{test.in[i]})
 		}
 		got, truncated := tp.result()
 		if got != test.want || truncated != test.truncated {

@@ -61,7 +61,7 @@ func processTable() map[int]process {
 	if err != nil {
 		return nil
 	}
-	defer dir.Close()
+	defer func() { _ = dir.Close() }()
 	names, _ := dir.Readdirnames(-1)
 	table := make(map[int]process, len(names))
 	for _, name := range names {
@@ -151,7 +151,7 @@ func (w *diskWatch) measure(ctx context.Context) (int64, error) {
 		var st unix.Stat_t
 		if unix.Fstat(fd, &st) == nil && st.Mode&unix.S_IFMT != unix.S_IFDIR {
 			sum += st.Blocks * 512
-			unix.Close(fd)
+			_ = unix.Close(fd)
 			continue
 		}
 		size, err := treeSize(ctx, os.NewFile(uintptr(fd), path), 0)
@@ -166,7 +166,7 @@ func (w *diskWatch) measure(ctx context.Context) (int64, error) {
 // treeSize works on open directories and not on paths: a script can nest folders beyond the longest path, and swap a
 // folder for a link at any moment. It closes dir.
 func treeSize(ctx context.Context, dir *os.File, depth int) (int64, error) {
-	defer dir.Close()
+	defer func() { _ = dir.Close() }()
 	if depth > maxDepth {
 		return 0, errTooDeep
 	}
@@ -190,7 +190,7 @@ func treeSize(ctx context.Context, dir *os.File, depth int) (int64, error) {
 func entrySize(ctx context.Context, dir *os.File, name string, depth int) (int64, error) {
 	var st unix.Stat_t
 	if err := unix.Fstatat(int(dir.Fd()), name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
-		return 0, nil // it is gone
+		return 0, nil //nolint:nilerr // it is gone
 	}
 	size := st.Blocks*512 + inodeCost
 	if st.Mode&unix.S_IFMT != unix.S_IFDIR {
@@ -198,7 +198,7 @@ func entrySize(ctx context.Context, dir *os.File, name string, depth int) (int64
 	}
 	fd, err := unix.Openat(int(dir.Fd()), name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return size, nil
+		return size, nil //nolint:nilerr // it is gone, or not to be read: the script made it so for itself too
 	}
 	below, err := treeSize(ctx, os.NewFile(uintptr(fd), name), depth+1)
 	return size + below, err

@@ -51,7 +51,7 @@ func (s *Store) ClaimRun(ctx context.Context, c Claim) (claimed Run, refused str
 		}
 		row, err := q.ClaimRun(ctx, db.ClaimRunParams{
 			ID: c.RunID, Fence: c.Fence, Holder: c.Holder, TtlSeconds: c.TTL.Seconds(),
-			MaxAttempts: int32(c.Limits.MaxAttempts), CooldownSeconds: c.Limits.Cooldown.Seconds(), //nolint:gosec // small
+			MaxAttempts: int32(c.Limits.MaxAttempts), CooldownSeconds: c.Limits.Cooldown.Seconds(),
 			MaxBackoffSeconds: c.Limits.MaxBackoff.Seconds(), BaseBackoffSeconds: c.Limits.BaseBackoff.Seconds(),
 		})
 		if errors.Is(one(err), ErrNotFound) {

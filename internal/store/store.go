@@ -45,10 +45,10 @@ func Open(ctx context.Context, url string, opts Options) (*Store, error) {
 		return nil, errors.New("DATABASE_URL is not a PostgreSQL URL or connection string")
 	}
 	if opts.MaxConns > 0 {
-		cfg.MaxConns = int32(min(opts.MaxConns, 1000)) //nolint:gosec // bounded
+		cfg.MaxConns = int32(min(opts.MaxConns, 1000))
 	}
 	if opts.Tracer != nil {
-		cfg.ConnConfig.Tracer = otelpgx.NewTracer(otelpgx.WithTracerProvider(opts.Tracer), otelpgx.WithTrimSQLInSpanName())
+		cfg.ConnConfig.Tracer = otelpgx.NewTracer(otelpgx.WithTracerProvider(opts.Tracer))
 	}
 	// A peer that went away without a word must not hold a row's lock for ever.
 	cfg.ConnConfig.RuntimeParams["idle_in_transaction_session_timeout"] = "30s"

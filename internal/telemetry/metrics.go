@@ -45,11 +45,11 @@ const (
 	RetryCrash     RetryReason = "crash"     // the worker vanished and its lease ran out
 	RetryPublish   RetryReason = "publish"   // pushing or creating failed
 
-	ThrottleRateLimited    ThrottleReason = "rate_limited"
-	ThrottleNoSlot         ThrottleReason = "no_slot"
-	ThrottleBackoff        ThrottleReason = "backoff"
-	ThrottleCooldown       ThrottleReason = "cooldown"
-	ThrottleDependency     ThrottleReason = "dependency"
+	ThrottleRateLimited ThrottleReason = "rate_limited"
+	ThrottleNoSlot      ThrottleReason = "no_slot"
+	ThrottleBackoff     ThrottleReason = "backoff"
+	ThrottleCooldown    ThrottleReason = "cooldown"
+	ThrottleDependency  ThrottleReason = "dependency"
 
 	LoopMaxAttempts LoopReason = "max_attempts" // every attempt has been used
 	LoopOwnBranch   LoopReason = "own_branch"   // a failure of the agent's own branch

@@ -86,6 +86,8 @@ type Service struct {
 	// Holder names this process in leases; TTL is their length.
 	Holder string
 	TTL    time.Duration
+	// Redact removes secrets from a text that is stored or shown.
+	Redact func(string) string
 	// Draft opens pull requests as drafts.
 	Draft bool
 }
@@ -148,14 +150,14 @@ type ending struct {
 // on the forge and adopts it.
 func (s *Service) settle(ctx context.Context, r store.Run, end ending, err error) streams.Outcome {
 	if reason, permanent := fault.Reason(err); permanent {
-		end = refused(run.Blocked, reason, err.Error())
+		end = refused(run.Blocked, reason, s.Redact(err.Error()))
 		err = nil
 	}
 	if errors.Is(err, store.ErrFenced) {
 		return streams.Done()
 	}
 	if err != nil && r.TransientCount >= run.MaxTransient {
-		end, err = refused(run.Blocked, run.EndDependency, err.Error()), nil
+		end, err = refused(run.Blocked, run.EndDependency, s.Redact(err.Error())), nil
 	}
 	if err != nil {
 		return s.giveBack(ctx, r, err)
@@ -177,7 +179,8 @@ func (s *Service) settle(ctx context.Context, r store.Run, end ending, err error
 
 func (s *Service) giveBack(ctx context.Context, r store.Run, cause error) streams.Outcome {
 	stopping := errors.Is(cause, context.Canceled)
-	g := store.GiveBack{Reason: "dependency", Explanation: cause.Error(), Transient: !stopping}
+	why := s.Redact(cause.Error())
+	g := store.GiveBack{Reason: "dependency", Explanation: why, Transient: !stopping}
 	if !stopping {
 		g.Delay = run.TransientDelay(int(r.TransientCount), fault.RetryAfter(cause))
 	}
@@ -187,7 +190,7 @@ func (s *Service) giveBack(ctx context.Context, r store.Run, cause error) stream
 	}
 	s.Counters.Retry(ctx, telemetry.RetryPublish)
 	s.Log.WarnContext(ctx, "publication given back", "run_id", r.ID, "retry_in", g.Delay, "error", cause)
-	s.emit(ctx, "publication.waiting", r, "dependency", cause.Error())
+	s.emit(ctx, "publication.waiting", r, "dependency", why)
 	return streams.Done()
 }
 

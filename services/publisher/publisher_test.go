@@ -19,6 +19,7 @@ import (
 	"github.com/sre-agent/sre-agent/internal/gitpush"
 	"github.com/sre-agent/sre-agent/internal/gitrepo"
 	"github.com/sre-agent/sre-agent/internal/patch"
+	"github.com/sre-agent/sre-agent/internal/redact"
 	"github.com/sre-agent/sre-agent/internal/run"
 	"github.com/sre-agent/sre-agent/internal/scan"
 	"github.com/sre-agent/sre-agent/internal/store"
@@ -98,7 +99,7 @@ func (r *rig) publisher() *publisher.Service {
 				return gitrepo.Remote{URL: r.forge.URL() + "/" + owner + "/" + name + ".git", Token: token}
 			},
 		},
-		Counters: r.tel.Counters, Log: r.tel.Log, Holder: "test", TTL: time.Minute,
+		Counters: r.tel.Counters, Log: r.tel.Log, Holder: "test", TTL: time.Minute, Redact: redact.New([]string{token}).String,
 	}
 }
 

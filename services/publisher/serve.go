@@ -46,7 +46,7 @@ func Serve(ctx context.Context, env *program.Env) error {
 	env.HTTP.Ready("postgresql", st.Ping)
 	service := &Service{
 		Store: st, Forge: github.New(cfg.GitHubAPIURL, cfg.WriteToken.Reveal(), nil), Git: mirrors, Review: Rules{Scanner: scanner},
-		Events: bus, Counters: env.Telemetry.Counters, Log: env.Log, Holder: env.Holder, TTL: cfg.LeaseTTL(), Draft: cfg.PullRequestDraft,
+		Events: bus, Counters: env.Telemetry.Counters, Log: env.Log, Holder: env.Holder, TTL: cfg.LeaseTTL(), Redact: env.Redact.String, Draft: cfg.PullRequestDraft,
 	}
 	return bus.Consume(ctx, streams.Worker{
 		Consumer: streams.PublisherConsumer, Workers: cfg.PublisherWorkers, Handle: service.Handle, Grace: cfg.ShutdownGrace(),

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/sre-agent/sre-agent/internal/evidence"
@@ -124,10 +125,10 @@ func (p *FixPipeline) note(ctx context.Context, w *work, s stage, err error, too
 	e := evidence.Stage{Name: string(s.name), Verdict: "pass", Seconds: took.Seconds()}
 	result := telemetry.ResultOK
 	if reason, permanent := fault.Reason(err); permanent {
-		e.Verdict, e.Reason, e.Detail = string(s.refusal), reason, p.Redact.String(detail(err))
+		e.Verdict, e.Reason, e.Detail = string(s.refusal), reason, p.detail(err)
 		result = telemetry.ResultEnd
 	} else if err != nil {
-		e.Verdict, e.Detail = "error", p.Redact.String(detail(err))
+		e.Verdict, e.Detail = "error", p.detail(err)
 		result = telemetry.ResultFailed
 	}
 	w.report.Stages = append(w.report.Stages, e)
@@ -143,11 +144,11 @@ func (p *FixPipeline) ended(s stage, w *work, err error) Result {
 	res := Result{Evidence: w.report.JSON(), Fingerprint: w.fingerprint()}
 	reason, permanent := fault.Reason(err)
 	if !permanent {
-		res.Err = errors.New(p.Redact.String(detail(err)))
+		res.Err = errors.New(p.detail(err))
 		res.RetryAfter = fault.RetryAfter(err)
 		return res
 	}
-	res.State, res.Reason, res.Explanation = s.refusal, reason, p.Redact.String(detail(err))
+	res.State, res.Reason, res.Explanation = s.refusal, reason, p.detail(err)
 	return res
 }
 
@@ -159,12 +160,20 @@ func (p *FixPipeline) fixed(w *work) Result {
 		return res
 	}
 	res.State = run.Fixed
-	res.Explanation = fmt.Sprintf("The check was red and is green with this change, made by the fixer %s.", w.fixPlan.Fixer)
+	res.Explanation = explanation(len(w.changes.Files), w.fixPlan.Fixer)
 	res.Fix = store.Fix{
 		BaseCommit: w.run.Failure.Commit, Diff: w.diff, Digest: patch.Digest(w.diff), Fixer: w.fixPlan.Fixer,
 		Title: w.fixPlan.Title, Explanation: res.Explanation, Fingerprint: res.Fingerprint, Evidence: res.Evidence,
 	}
 	return res
+}
+
+// explanation is one sentence of our own words alone: it stands in the pull request as it is.
+func explanation(files int, fixer string) string {
+	if files == 1 {
+		return fmt.Sprintf("One file did not pass the check below; this change, made by %s, turns it green.", fixer)
+	}
+	return fmt.Sprintf("%d files did not pass the check below; this change, made by %s, turns it green.", files, fixer)
 }
 
 func (w *work) fingerprint() string {
@@ -178,10 +187,10 @@ func (w *work) fingerprint() string {
 // makeWorkDir makes the folder of one attempt. The sandbox runs under another user when the service is root: it
 // has to be able to pass through, and nobody has to be able to list.
 func makeWorkDir(dir string) error {
-	if err := os.MkdirAll(filepath.Dir(dir), 0o711); err != nil { //nolint:gosec // see above
+	if err := os.MkdirAll(filepath.Dir(dir), 0o711); err != nil {
 		return err
 	}
-	if err := os.Mkdir(dir, 0o711); err != nil { //nolint:gosec // see above
+	if err := os.Mkdir(dir, 0o711); err != nil {
 		return err
 	}
 	return nil
@@ -193,7 +202,7 @@ func (p *FixPipeline) clean(ctx context.Context, dir string) {
 	if err != nil {
 		_ = filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
 			if err == nil && d.IsDir() {
-				_ = os.Chmod(path, 0o700) //nolint:gosec // a folder of ours, about to go
+				_ = os.Chmod(path, 0o700)
 			}
 			return nil
 		})
@@ -206,15 +215,17 @@ func (p *FixPipeline) clean(ctx context.Context, dir string) {
 
 const maxDetail = 500
 
-// detail is an error's text, bounded, without its reason in front.
-func detail(err error) string {
+// detail is an error's text without its reason in front: redacted whole, and then bounded, so that no cut leaves
+// half a secret.
+func (p *FixPipeline) detail(err error) string {
 	text := err.Error()
 	var perm *fault.Permanent
 	if errors.As(err, &perm) && perm.Err != nil {
 		text = perm.Err.Error()
 	}
+	text = p.Redact.String(text)
 	if len(text) > maxDetail {
-		text = text[:maxDetail] + "…"
+		text = strings.ToValidUTF8(text[:maxDetail], "") + "…"
 	}
 	return text
 }

@@ -176,8 +176,10 @@ func (s *Service) work(ctx context.Context, r store.Run, token string) streams.O
 	lost := lease.Lost(held)
 	stop()
 	if lost != nil {
+		// When Redis forgot us and the database did not, the run is handed back. When somebody else has it, the
+		// database refuses that.
 		s.Log.ErrorContext(ctx, "lease lost; work dropped", "run_id", r.ID, "run_key", r.RunKey, "fence", r.Fence, "error", lost)
-		return streams.Done() // whoever has the run now, or the sweeper, carries on
+		res = Result{Err: lost, Evidence: res.Evidence}
 	}
 	if ctx.Err() != nil {
 		res = Result{Err: errStopping, Evidence: res.Evidence}

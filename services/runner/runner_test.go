@@ -281,3 +281,22 @@ func TestForgedAndForeignDoorbellsAreRefused(t *testing.T) {
 		t.Errorf("%s, %d attempts", got.State, got.AttemptCount)
 	}
 }
+
+func TestARedisThatForgetsUsBurnsNoAttempt(t *testing.T) {
+	r := newRig(t)
+	r.ttl = time.Second
+	m := r.rung(1)
+	s := r.service(func(ctx context.Context, _ store.Run) runner.Result {
+		if err := r.rdb.FlushDB(t.Context()).Err(); err != nil {
+			t.Error(err)
+		}
+		<-ctx.Done()
+		return runner.Result{Err: ctx.Err()}
+	})
+	if o := s.Handle(t.Context(), m); o.String() != "done" {
+		t.Fatal(o)
+	}
+	if got := r.state(m.RunID); got.State != "waiting" || got.AttemptCount != 0 {
+		t.Errorf("%s(%s), %d attempts", got.State, got.Reason, got.AttemptCount)
+	}
+}

@@ -92,7 +92,7 @@ func newPipeline(ctx context.Context, env *program.Env) (*FixPipeline, error) {
 	if err != nil {
 		return nil, fmt.Errorf("DATA_DIR: %w", err)
 	}
-	if err := os.MkdirAll(dir, 0o711); err != nil { //nolint:gosec // the sandbox's user passes through
+	if err := os.MkdirAll(dir, 0o711); err != nil {
 		return nil, fmt.Errorf("DATA_DIR: %w", err)
 	}
 	p := &FixPipeline{

@@ -90,7 +90,7 @@ func (p *FixPipeline) readLogs(ctx context.Context, w *work) error {
 			break
 		}
 	}
-	w.report.Job, w.report.JobURL, w.report.Command = w.job.Name, w.job.URL, w.log.Command
+	w.report.Job, w.report.JobURL, w.report.Command = p.Redact.String(w.job.Name), w.job.URL, w.log.Command
 	for _, l := range w.log.Excerpt {
 		w.report.Excerpt = append(w.report.Excerpt, evidence.Line(l))
 	}

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/sre-agent/sre-agent/internal/evidence"
 	"github.com/sre-agent/sre-agent/internal/fault"
@@ -25,7 +26,7 @@ func (p *FixPipeline) patch(ctx context.Context, w *work) error {
 			return err
 		}
 		if res.ExitCode != 0 {
-			return fault.Permf(fix.ReasonFixerFailed, "preparing %s failed (%s): %s", w.fixPlan.Fixer, how(res), tail(res.Output))
+			return fault.Permf(fix.ReasonFixerFailed, "preparing %s failed (%s): %s", w.fixPlan.Fixer, how(res), tail(p.Redact.String(res.Output)))
 		}
 	}
 	tree, err := w.mirror.Checkout(ctx, w.run.Failure.Commit, filepath.Join(w.dir, "fix"))
@@ -38,7 +39,7 @@ func (p *FixPipeline) patch(ctx context.Context, w *work) error {
 		return err
 	}
 	if res.ExitCode != 0 {
-		return fault.Permf(fix.ReasonFixerFailed, "%s failed (%s): %s", w.fixPlan.Fixer, how(res), tail(res.Output))
+		return fault.Permf(fix.ReasonFixerFailed, "%s failed (%s): %s", w.fixPlan.Fixer, how(res), tail(p.Redact.String(res.Output)))
 	}
 	changed, err := tree.Changed(ctx)
 	if err != nil {
@@ -149,7 +150,7 @@ func (p *FixPipeline) step(ctx context.Context, w *work, s fix.Step, tree *gitre
 	}
 	if tree == nil {
 		spec.Dir = filepath.Join(w.dir, name)
-		if err := os.Mkdir(spec.Dir, 0o755); err != nil { //nolint:gosec // the sandbox's user works in it
+		if err := os.Mkdir(spec.Dir, 0o755); err != nil {
 			return sandbox.Result{}, fmt.Errorf("make an empty folder: %w", err)
 		}
 	} else {
@@ -183,7 +184,7 @@ func (p *FixPipeline) caches(ctx context.Context, caches []fix.Cache) (mounts []
 	env = map[string]string{}
 	for _, c := range caches {
 		host := filepath.Join(p.Dir, "caches", c.Name)
-		if err = os.MkdirAll(host, 0o755); err != nil { //nolint:gosec // read by the sandbox's user
+		if err = os.MkdirAll(host, 0o755); err != nil {
 			break
 		}
 		var u func()
@@ -212,7 +213,7 @@ func how(res sandbox.Result) string {
 func tail(s string) string {
 	const most = 300
 	if len(s) > most {
-		return "…" + s[len(s)-most:]
+		s = "…" + s[len(s)-most:]
 	}
-	return s
+	return strings.TrimSpace(strings.ToValidUTF8(s, ""))
 }

@@ -23,6 +23,7 @@ var (
 	boldRE    = regexp.MustCompile(`\*\*([^*]+)\*\*`)
 	linkRE    = regexp.MustCompile(`\[([^\[\]]+)\]\((https?://[^\s()<>"']+)\)`)
 	summaryRE = regexp.MustCompile(`^<summary>(.*?)</summary>$`)
+	commentRE = regexp.MustCompile(`^<!--[^>]*-->$`)
 	fenceRE   = regexp.MustCompile("^(`{3,}|~{3,})")
 )
 
@@ -58,7 +59,7 @@ func (r *renderer) code(lines []string, at int, fence string) int {
 func (r *renderer) line(line string) {
 	trimmed := strings.TrimSpace(line)
 	switch {
-	case trimmed == "":
+	case trimmed == "", commentRE.MatchString(trimmed): // a comment is not shown
 		r.block("")
 	case trimmed == "<details>" || trimmed == "<details open>":
 		r.block("")

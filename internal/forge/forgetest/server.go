@@ -189,6 +189,8 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) []RefUpdate {
 		return s.serveGit(w, r, parts[0], strings.TrimSuffix(parts[1], ".git"), strings.Join(parts[2:], "/"))
 	case len(parts) == 4 && parts[2] == "pull" && r.Method == http.MethodGet:
 		s.servePage(w, parts[0], parts[1], parts[3])
+	case len(parts) == 5 && parts[2] == "actions" && parts[3] == "runs" && r.Method == http.MethodGet:
+		s.serveRun(w, parts[0], parts[1], parts[4])
 	default:
 		http.NotFound(w, r)
 	}

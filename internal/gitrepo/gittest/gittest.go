@@ -4,13 +4,14 @@ package gittest
 import (
 	"bytes"
 	"net/http"
-	"net/http/cgi"
+	"net/http/cgi" //nolint:gosec // the flaw was mended in Go 1.6.3
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 )
 
@@ -27,6 +28,7 @@ type Server struct {
 	mu        sync.Mutex
 	intercept func(http.ResponseWriter, *http.Request) bool
 	requests  []string
+	sent      atomic.Int64
 }
 
 // New starts a server that wants basic authentication for everything but /public.git.
@@ -60,7 +62,7 @@ func New(t testing.TB) *Server {
 			handler := *backend
 			handler.Env = append(append([]string{}, backend.Env...), "GIT_PROTOCOL="+r.Header.Get("Git-Protocol"))
 			handler.Stderr = &bytes.Buffer{}
-			handler.ServeHTTP(w, request)
+			handler.ServeHTTP(&counter{w, &s.sent}, request)
 		}
 	}))
 	t.Cleanup(server.Close)
@@ -82,6 +84,19 @@ func (s *Server) Requests() []string {
 	r := s.requests
 	s.requests = nil
 	return r
+}
+
+// Sent is how many bytes git's answers had since the last call.
+func (s *Server) Sent() int64 { return s.sent.Swap(0) }
+
+type counter struct {
+	http.ResponseWriter
+	n *atomic.Int64
+}
+
+func (c *counter) Write(p []byte) (int, error) {
+	c.n.Add(int64(len(p)))
+	return c.ResponseWriter.Write(p)
 }
 
 // Repo is a bare repository of a Server, with a clone to work in.
@@ -150,7 +165,7 @@ func (r *Repo) git(args ...string) string { r.t.Helper(); return Output(r.t, "",
 // Output runs a program with git's identity set and none of the user's configuration.
 func Output(t testing.TB, stdin, name string, args ...string) string {
 	t.Helper()
-	cmd := exec.Command(name, args...)
+	cmd := exec.CommandContext(t.Context(), name, args...)
 	cmd.Env = append(os.Environ(), "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null", "GIT_AUTHOR_NAME=t", "GIT_AUTHOR_EMAIL=t@example.com",
 		"GIT_COMMITTER_NAME=t", "GIT_COMMITTER_EMAIL=t@example.com")
 	cmd.Stdin = strings.NewReader(stdin)
