@@ -188,7 +188,7 @@ func (c *Client) Get(ctx context.Context, path string, query url.Values, out any
 	if err != nil {
 		return nil, err
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	return resp.Header, c.Decode("GET "+path, resp.Body, out)
 }
 
@@ -213,7 +213,7 @@ func (c *Client) open(ctx context.Context, path string, query url.Values) (*http
 		return nil, c.TransportError(op, err)
 	}
 	if err := c.Check(op, resp); err != nil {
-		resp.Body.Close()
+		_ = resp.Body.Close()
 		return nil, err
 	}
 	return resp, nil

@@ -93,7 +93,7 @@ func TestTheTokenDoesNotFollowARedirectToAnotherOrigin(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer body.Close()
+	defer func() { _ = body.Close() }()
 	if text, _ := io.ReadAll(body); string(text) != "log text" {
 		t.Errorf("body = %q", text)
 	}
@@ -140,7 +140,7 @@ func TestAPostIsNeverRedirectedToAnotherOrigin(t *testing.T) {
 	}
 	resp, err := c.Guard(nil).Do(req)
 	if err == nil {
-		resp.Body.Close()
+		_ = resp.Body.Close()
 	}
 	if reason, _ := fault.Reason(c.TransportError("POST /x", err)); reason != "foreign_redirect" || reached {
 		t.Errorf("error = %v, reached = %v; want foreign_redirect", err, reached)

@@ -16,7 +16,7 @@ func TestTheClientsOwnTransportCarriesNothingButGET(t *testing.T) {
 		}
 		resp, err := c.hc.Do(req)
 		if err == nil {
-			resp.Body.Close()
+			_ = resp.Body.Close()
 		}
 		if reason, _ := fault.Reason(c.TransportError(method, err)); reason != "not_a_read" {
 			t.Errorf("%s: %v, want not_a_read", method, err)

@@ -130,7 +130,7 @@ func TestLogComesFromTheOtherHostWithoutTheToken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	resp.Body.Close()
+	_ = resp.Body.Close()
 	if len(s.Violations()) == 0 {
 		t.Error("the log host did not notice a leaked token")
 	}

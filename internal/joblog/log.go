@@ -35,7 +35,7 @@ func (s *Source) Log(ctx context.Context, owner, name string, jobID, limit int64
 	if err != nil {
 		return nil, false, fmt.Errorf("read job log: %w", err)
 	}
-	defer body.Close()
+	defer func() { _ = body.Close() }()
 	keep := newEnds(limit)
 	n, err := io.Copy(keep, io.LimitReader(body, maxStream+1))
 	if err != nil {

@@ -32,7 +32,7 @@ func ask(t *testing.T, s *forgetest.Server, method, path, token, body string) (i
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	raw, err := io.ReadAll(resp.Body)
 	if err != nil {
 		t.Fatal(err)
@@ -260,7 +260,7 @@ func TestAFaultMayAnswerBeforeOrAfterTheEffect(t *testing.T) {
 			resp, err := http.DefaultClient.Do(req)
 			got := 0
 			if err == nil {
-				resp.Body.Close()
+				_ = resp.Body.Close()
 				got = resp.StatusCode
 				if resp.Header.Get("X-Fault") != "yes" {
 					t.Error("the fault's header is missing")

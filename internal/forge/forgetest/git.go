@@ -88,8 +88,8 @@ func (s *Server) runGit(w http.ResponseWriter, r *http.Request, re *repo, servic
 	}
 	var updates []RefUpdate
 	if body != nil {
-		defer os.Remove(body.Name())
-		defer body.Close()
+		defer func() { _ = os.Remove(body.Name()) }()
+		defer func() { _ = body.Close() }()
 		if writes {
 			updates = readUpdates(body, r.Header.Get("Content-Encoding") == "gzip")
 		}

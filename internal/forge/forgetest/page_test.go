@@ -30,7 +30,7 @@ func TestThePageOfAPullRequestIsRenderedAndEscaped(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	raw, _ := io.ReadAll(resp.Body)
 	page := string(raw)
 	for _, want := range []string{
@@ -61,7 +61,7 @@ func TestThePageOfAPullRequestIsRenderedAndEscaped(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		resp.Body.Close()
+		_ = resp.Body.Close()
 		if resp.StatusCode != http.StatusNotFound {
 			t.Errorf("GET %s: %s, want 404", path, resp.Status)
 		}

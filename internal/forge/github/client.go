@@ -185,7 +185,7 @@ func (c *Client) post(ctx context.Context, path string, in, out any) error {
 	if err != nil {
 		return c.api.TransportError(op, err)
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	if err := c.api.Check(op, resp); err != nil {
 		return err
 	}

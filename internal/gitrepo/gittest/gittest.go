@@ -4,7 +4,7 @@ package gittest
 import (
 	"bytes"
 	"net/http"
-	"net/http/cgi" //nolint:gosec // the flaw was mended in Go 1.6.3
+	"net/http/cgi"
 	"net/http/httptest"
 	"os"
 	"os/exec"
