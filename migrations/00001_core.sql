@@ -37,7 +37,12 @@ create table runs (
     lease_expires_at  timestamptz,
     attempt_started_at timestamptz,
     attempt_ended_at  timestamptz,
+    -- Tells the same trouble on a new commit.
     fingerprint       text,
+    -- Grows when a person has the run tried again; each generation may have a fix and a publication of its own.
+    generation        integer not null default 1 check (generation >= 1),
+    -- Attempts made before a person had the run tried again: they no longer count against the cap.
+    attempts_forgiven integer not null default 0 check (attempts_forgiven between 0 and attempt_count),
     trace_parent      text not null default '',
     created_at        timestamptz not null default now(),
     updated_at        timestamptz not null default now(),
@@ -88,7 +93,7 @@ create table attempts (
     holder      text not null,
     started_at  timestamptz not null default now(),
     ended_at    timestamptz,
-    outcome     text check (outcome in ('fixed', 'declined', 'blocked', 'superseded', 'crashed', 'given_back')),
+    outcome     text check (outcome in ('fixed', 'declined', 'blocked', 'superseded', 'crashed', 'given_back', 'cancelled')),
     reason      text not null default '',
     evidence    jsonb not null default '{}',
     primary key (run_id, fence),
@@ -100,7 +105,8 @@ create unique index attempts_one_open on attempts (run_id) where ended_at is nul
 
 -- A verified patch. What is published is byte for byte this diff.
 create table fixes (
-    run_id       bigint primary key references runs,
+    run_id       bigint not null references runs,
+    generation   integer not null,
     fence        bigint not null,
     base_commit  text not null check (base_commit ~ '^[0-9a-f]{40}([0-9a-f]{24})?$'),
     diff         bytea not null check (length(diff) between 1 and 1000000),
@@ -109,12 +115,15 @@ create table fixes (
     title        text not null,
     evidence     jsonb not null,
     created_at   timestamptz not null default now(),
+    primary key (run_id, generation),
     foreign key (run_id, fence) references attempts (run_id, fence)
 );
 
 -- The intent to open one pull request for a run, written before anything is pushed, and its receipt.
 create table publications (
-    run_id            bigint primary key references fixes,
+    run_id            bigint not null,
+    generation        integer not null,
+    fingerprint       text not null,
     digest            text not null,
     branch            text not null check (branch ~ '^sre-agent/[A-Za-z0-9._-]+$'),
     base_branch       text not null,
@@ -123,11 +132,52 @@ create table publications (
     reason            text not null default '',
     pr_number         bigint,
     pr_url            text,
+    -- What is known of the pull request since.
+    pr_state          text not null default 'none' check (pr_state in ('none', 'open', 'closed', 'merged')),
     created_at        timestamptz not null default now(),
     updated_at        timestamptz not null default now(),
+    primary key (run_id, generation),
+    foreign key (run_id, generation) references fixes (run_id, generation),
     constraint publications_receipt check ((state in ('opened', 'adopted')) = (pr_number is not null and pr_url is not null)),
+    constraint publications_pr check ((pr_state = 'none') = (pr_number is null)),
     constraint publications_reason check (state <> 'refused' or reason <> '')
+);
+-- At most one open pull request, or one on its way, for the same trouble.
+create unique index publications_fingerprint on publications (fingerprint)
+    where fingerprint <> '' and state <> 'refused' and pr_state in ('none', 'open');
+create index publications_by_fingerprint on publications (fingerprint);
+
+-- A closed pull request is a person's no to a fingerprint, until a person lifts it.
+create table refusals (
+    fingerprint  text primary key check (fingerprint <> ''),
+    run_id       bigint not null references runs,
+    pr_url       text not null,
+    refused_at   timestamptz not null default now(),
+    lifted_at    timestamptz,
+    lifted_by    text not null default '',
+    lifted_why   text not null default '',
+    constraint refusals_lifted check (lifted_at is null or (lifted_by <> '' and lifted_why <> ''))
+);
+
+-- What people did to runs, and why.
+create table actions (
+    id             bigint generated always as identity primary key,
+    at             timestamptz not null default now(),
+    run_id         bigint not null references runs,
+    action         text not null check (action in ('retry', 'cancel', 'unblock')),
+    who            text not null check (who <> ''),
+    why            text not null check (why <> ''),
+    before_state   text not null,
+    before_reason  text not null
+);
+create index actions_of_run on actions (run_id, id);
+
+-- How far a job that walks a stream has come.
+create table checkpoints (
+    name        text primary key,
+    position    bigint not null,
+    updated_at  timestamptz not null default now()
 );
 
 -- +goose Down
-drop table publications, fixes, attempts, deliveries, runs, repositories;
+drop table checkpoints, actions, refusals, publications, fixes, attempts, deliveries, runs, repositories;

@@ -134,10 +134,10 @@ func (s *Store) SaveFix(ctx context.Context, id, fence int64, f Fix) error {
 		if err != nil {
 			return err
 		}
-		err = q.SaveFix(ctx, db.SaveFixParams{
+		err = changed(q.SaveFix(ctx, db.SaveFixParams{
 			RunID: id, Fence: fence, BaseCommit: f.BaseCommit, Diff: f.Diff, Digest: f.Digest,
 			Fixer: f.Fixer, Title: f.Title, Evidence: evidence(f.Evidence),
-		})
+		}))
 		if err != nil {
 			return err
 		}

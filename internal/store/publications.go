@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"github.com/sre-agent/sre-agent/internal/store/db"
 )
 
@@ -52,22 +54,48 @@ func (s *Store) Publication(ctx context.Context, id int64) (*db.Publication, err
 	return &p, nil
 }
 
+// What is known of a publication's pull request.
+const (
+	PRNone   = "none"
+	PROpen   = "open"
+	PRClosed = "closed"
+	PRMerged = "merged"
+)
+
 // Intent is the one pull request that a run may open.
 type Intent struct {
-	Digest     string
-	Branch     string
-	BaseBranch string
-	CommitID   string
+	// Fingerprint is the run's own; the row has it.
+	Fingerprint string
+	Digest      string
+	Branch      string
+	BaseBranch  string
+	CommitID    string
+}
+
+// FingerprintTakenError says that another publication stands for the same trouble already.
+type FingerprintTakenError struct{ Holder db.Publication }
+
+func (e *FingerprintTakenError) Error() string {
+	return fmt.Sprintf("run %d publishes a fix of the same trouble", e.Holder.RunID)
 }
 
 // Intend writes the intent before anything is pushed. When an earlier try has written one, that one is
-// returned, unchanged: whoever retries adopts it.
+// returned, unchanged: whoever retries adopts it. A FingerprintTakenError says that another run stands for the
+// same trouble.
 func (s *Store) Intend(ctx context.Context, id, fence int64, i Intent) (db.Publication, error) {
 	p, err := s.q.IntendPublication(ctx, db.IntendPublicationParams{
 		RunID: id, Fence: fence, Digest: i.Digest, Branch: i.Branch, BaseBranch: i.BaseBranch, CommitID: i.CommitID,
 	})
 	if errors.Is(one(err), ErrNotFound) {
 		return p, ErrFenced
+	}
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) && pg.ConstraintName == "publications_fingerprint" {
+		holder, herr := s.q.FingerprintHolder(ctx, i.Fingerprint)
+		if herr != nil {
+			return p, fmt.Errorf("intend publication of run %d: %w", id, errors.Join(err, herr))
+		}
+		return p, &FingerprintTakenError{Holder: holder}
 	}
 	if err != nil {
 		return p, fmt.Errorf("intend publication of run %d: %w", id, err)
@@ -77,7 +105,7 @@ func (s *Store) Intend(ctx context.Context, id, fence int64, i Intent) (db.Publi
 
 // Pushed records that the branch is on the forge.
 func (s *Store) Pushed(ctx context.Context, id, fence int64) error {
-	return changed(s.q.AdvancePublication(ctx, db.AdvancePublicationParams{RunID: id, Fence: fence, State: PubPushed}))
+	return changed(s.q.AdvancePublication(ctx, db.AdvancePublicationParams{RunID: id, Fence: fence, State: PubPushed, PrState: PRNone}))
 }
 
 // Receipt is the pull request that a publication ended with.
@@ -86,13 +114,18 @@ type Receipt struct {
 	State  string
 	Number int64
 	URL    string
+	Merged bool
 }
 
 // Publish records the receipt and ends the run, in one transaction.
 func (s *Store) Publish(ctx context.Context, id, fence int64, r Receipt, e End) error {
+	pr := PROpen
+	if r.Merged {
+		pr = PRMerged
+	}
 	return s.inTx(ctx, "record publication", func(q *db.Queries) error {
 		err := changed(q.AdvancePublication(ctx, db.AdvancePublicationParams{
-			RunID: id, Fence: fence, State: r.State, PrNumber: &r.Number, PrUrl: &r.URL,
+			RunID: id, Fence: fence, State: r.State, PrNumber: &r.Number, PrUrl: &r.URL, PrState: pr,
 		}))
 		if err != nil {
 			return err
@@ -101,15 +134,49 @@ func (s *Store) Publish(ctx context.Context, id, fence int64, r Receipt, e End) 
 	})
 }
 
-// Refuse ends a run that must not or need not be published. An intent that was written is closed with it.
-func (s *Store) Refuse(ctx context.Context, id, fence int64, e End) error {
+// Refuse ends a run that must not or need not be published. An intent that was written is closed with it. With
+// closedPR, the address of a pull request that a person closed, the run's fingerprint is refused until somebody
+// lifts that.
+func (s *Store) Refuse(ctx context.Context, id, fence int64, e End, closedPR string) error {
 	return s.inTx(ctx, "refuse publication", func(q *db.Queries) error {
-		_, err := q.AdvancePublication(ctx, db.AdvancePublicationParams{RunID: id, Fence: fence, State: PubRefused, Reason: e.Reason})
+		_, err := q.AdvancePublication(ctx, db.AdvancePublicationParams{
+			RunID: id, Fence: fence, State: PubRefused, Reason: e.Reason, PrState: PRNone,
+		})
 		if err != nil {
 			return err
 		}
-		return changed(q.EndRun(ctx, endParams(id, fence, e)))
+		if err := changed(q.EndRun(ctx, endParams(id, fence, e))); err != nil {
+			return err
+		}
+		r, err := q.GetRun(ctx, id)
+		if err != nil || closedPR == "" || r.Fingerprint == nil || *r.Fingerprint == "" {
+			return err
+		}
+		return q.Refuse(ctx, db.RefuseParams{Fingerprint: *r.Fingerprint, RunID: id, PrUrl: closedPR})
 	})
+}
+
+// Refused returns the address of the pull request whose closing refused a fingerprint, or "" when none did.
+func (s *Store) Refused(ctx context.Context, fingerprint string) (string, error) {
+	r, err := s.q.GetRefusal(ctx, fingerprint)
+	if errors.Is(one(err), ErrNotFound) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("refusal of a fingerprint: %w", err)
+	}
+	return r.PrUrl, nil
+}
+
+// Merged is how many pull requests for a fingerprint were merged so far.
+func (s *Store) Merged(ctx context.Context, fingerprint string) (int64, error) {
+	return s.q.CountMerged(ctx, fingerprint)
+}
+
+// SetPRState records what became of a publication's pull request: PRClosed or PRMerged.
+func (s *Store) SetPRState(ctx context.Context, p db.Publication, state string) error {
+	_, err := s.q.SetPRState(ctx, db.SetPRStateParams{RunID: p.RunID, Generation: p.Generation, PrState: state})
+	return err
 }
 
 // GiveBackPublication hands a publication back, to be rung again after the delay.

@@ -69,6 +69,7 @@ type History struct {
 	Attempts    []db.Attempt
 	Fix         *db.Fix
 	Publication *db.Publication
+	Actions     []db.Action
 }
 
 // History returns all that is recorded about a run.
@@ -91,6 +92,9 @@ func (s *Store) History(ctx context.Context, id int64) (History, error) {
 	}
 	if h.Publication, err = s.Publication(ctx, id); err != nil {
 		return h, err
+	}
+	if h.Actions, err = s.q.ActionsOfRun(ctx, id); err != nil {
+		return h, fmt.Errorf("actions on run %d: %w", id, err)
 	}
 	return h, nil
 }
@@ -145,7 +149,8 @@ func takeBack(ctx context.Context, q *db.Queries, r db.Run, limits run.Limits) e
 	if err != nil {
 		return err
 	}
-	if int(r.AttemptCount) >= limits.MaxAttempts {
+	made := int(r.AttemptCount - r.AttemptsForgiven)
+	if made >= limits.MaxAttempts {
 		return changed(q.EndRun(ctx, db.EndRunParams{
 			ID: r.ID, Fence: r.Fence, State: string(run.Blocked), Reason: run.EndMaxAttempts,
 			Explanation: fmt.Sprintf("%d attempts were made and each one stopped without a result", r.AttemptCount),
@@ -153,6 +158,6 @@ func takeBack(ctx context.Context, q *db.Queries, r db.Run, limits run.Limits) e
 	}
 	return changed(q.WaitForRetry(ctx, db.WaitForRetryParams{
 		ID: r.ID, Fence: r.Fence, CooldownSeconds: limits.Cooldown.Seconds(),
-		BackoffSeconds: limits.Backoff(int(r.AttemptCount)).Seconds(),
+		BackoffSeconds: limits.Backoff(made).Seconds(),
 	}))
 }

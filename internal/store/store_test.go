@@ -266,7 +266,7 @@ func TestAStaleFenceIsRefusedEverywhere(t *testing.T) {
 		"save fix":  func() error { return s.SaveFix(ctx, r.ID, stale, fix(r)) },
 		"give back": func() error { return s.GiveBack(ctx, r.ID, stale, store.GiveBack{}) },
 		"defer":     func() error { return s.Defer(ctx, r.ID, stale, run.WaitNoSlot, 0) },
-		"refuse":    func() error { return s.Refuse(ctx, r.ID, stale, end) },
+		"refuse":    func() error { return s.Refuse(ctx, r.ID, stale, end, "") },
 		"pushed":    func() error { return s.Pushed(ctx, r.ID, stale) },
 		"intend":    func() error { _, err := s.Intend(ctx, r.ID, stale, intent()); return err },
 	} {

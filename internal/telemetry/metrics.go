@@ -39,6 +39,7 @@ const (
 
 	SkipIgnored SkipReason = "ignored"  // the delivery is nothing to act on
 	SkipStale   SkipReason = "stale"    // a doorbell of a run that has moved on
+	SkipLocked  SkipReason = "locked"   // another worker has the run's lock
 	SkipDecline SkipReason = "declined" // the pipeline found nothing that it may or can mend
 
 	RetryTransient RetryReason = "transient" // something outside failed
@@ -53,10 +54,13 @@ const (
 
 	LoopMaxAttempts LoopReason = "max_attempts" // every attempt has been used
 	LoopOwnBranch   LoopReason = "own_branch"   // a failure of the agent's own branch
+	LoopOwnAuthor   LoopReason = "own_author"   // a failure of a commit that the agent wrote
+	LoopFingerprint LoopReason = "fingerprint"  // a person refused the same trouble, or it keeps coming back
 
 	PRExistsOpen   PRSkipReason = "exists_open"   // an open pull request of this run was adopted
 	PRExistsClosed PRSkipReason = "exists_closed" // a person closed it: a refusal
 	PRExistsMerged PRSkipReason = "exists_merged" // it is merged already
+	PRFingerprint  PRSkipReason = "fingerprint"   // another pull request stands for the same trouble
 	PRBranchTaken  PRSkipReason = "branch_taken"  // our branch's name holds somebody else's commits: left alone
 	PRStale        PRSkipReason = "stale"         // the branch moved, or a newer claim of the run exists
 	PRDigest       PRSkipReason = "digest"        // the diff is not the one that was checked
@@ -133,11 +137,11 @@ func Metrics() []Metric {
 	reason := func(values ...string) []Label { return []Label{{Name: "reason", Values: values}} }
 	return []Metric{
 		{WebhookDeduped, counter, "", "Deliveries that repeat one that is known.", reason(words(DedupStreamWindow, DedupDeliveryID, DedupBody, DedupCoalesced)...)},
-		{RunsSkipped, counter, "", "Times that a run's pipeline did not run.", reason(words(SkipIgnored, SkipStale, SkipDecline)...)},
+		{RunsSkipped, counter, "", "Times that a run's pipeline did not run.", reason(words(SkipIgnored, SkipStale, SkipLocked, SkipDecline)...)},
 		{Retry, counter, "", "Attempts that were followed by another one.", reason(words(RetryTransient, RetryCrash, RetryPublish)...)},
 		{Throttled, counter, "", "Times that a run was made to wait.", reason(words(ThrottleRateLimited, ThrottleNoSlot, ThrottleBackoff, ThrottleCooldown, ThrottleDependency)...)},
-		{LoopBlocked, counter, "", "Times that a guard against loops stopped something.", reason(words(LoopMaxAttempts, LoopOwnBranch)...)},
-		{PRCreateSkipped, counter, "", "Fixes for which no pull request was created.", reason(words(PRExistsOpen, PRExistsClosed, PRExistsMerged, PRBranchTaken, PRStale, PRDigest, PRPolicy)...)},
+		{LoopBlocked, counter, "", "Times that a guard against loops stopped something.", reason(words(LoopMaxAttempts, LoopOwnBranch, LoopOwnAuthor, LoopFingerprint)...)},
+		{PRCreateSkipped, counter, "", "Fixes for which no pull request was created.", reason(words(PRExistsOpen, PRExistsClosed, PRExistsMerged, PRFingerprint, PRBranchTaken, PRStale, PRDigest, PRPolicy)...)},
 		{WebhookRejected, counter, "", "Webhook requests that were refused.", reason(words(RejectUnsigned, RejectBadSignature, RejectBadHeader, RejectMalformed, RejectTooLarge, RejectTimeout, RejectUnavailable)...)},
 		{RunsEnded, counter, "", "Runs that ended, by the state that they ended in.", []Label{{"ending", words(EndingPublished, EndingDeclined, EndingBlocked, EndingSuperseded, EndingCancelled)}}},
 		{StageDuration, histogram, "s", "Time that a stage of the fix pipeline took.", []Label{

@@ -34,16 +34,24 @@ func (s *Service) publish(ctx context.Context, r store.Run) (ending, error) {
 	if err := s.review(ctx, r, fix); err != nil {
 		return ending{}, err
 	}
-	branch := Branch(r.Failure)
+	branch := Branch(r.Failure, int(r.Generation))
 	found, err := s.existing(ctx, r, branch)
 	if err != nil || found != nil {
 		return orEmpty(found), err
+	}
+	refusal, err := s.refusal(ctx, r)
+	if err != nil || refusal != nil {
+		return orEmpty(refusal), err
 	}
 	stale, err := s.stale(ctx, r)
 	if err != nil || stale != nil {
 		return orEmpty(stale), err
 	}
 	pub, err := s.intend(ctx, r, fix, branch)
+	var taken *store.FingerprintTakenError
+	if errors.As(err, &taken) {
+		return s.follow(ctx, r, taken.Holder)
+	}
 	if err != nil {
 		return ending{}, err
 	}
@@ -85,10 +93,15 @@ func (s *Service) existing(ctx context.Context, r store.Run, branch string) (*en
 	}
 	if len(prs) > 0 {
 		s.Counters.PRCreateSkipped(ctx, telemetry.PRExistsClosed)
-		e := refused(run.Blocked, "pull_request_closed", "a person closed "+prs[0].URL+"; that is taken as a no")
+		e := closedByPerson(prs[0].URL)
+		e.closedPR = prs[0].URL
 		return &e, nil
 	}
 	return nil, nil //nolint:nilnil // none is an answer
+}
+
+func closedByPerson(url string) ending {
+	return refused(run.Blocked, "pull_request_closed", "a person closed "+url+"; that is taken as a no until somebody lifts it (sre-agent runs unblock)")
 }
 
 // adopt takes a pull request that exists as this run's. One without our intent is none of ours: the branch name
@@ -115,7 +128,7 @@ func (s *Service) adopt(ctx context.Context, r store.Run, pr forge.PullRequest) 
 func receipt(state string, pr forge.PullRequest) ending {
 	return ending{
 		End:     store.End{State: run.Published, Explanation: "pull request " + pr.URL},
-		receipt: &store.Receipt{State: state, Number: int64(pr.Number), URL: pr.URL},
+		receipt: &store.Receipt{State: state, Number: int64(pr.Number), URL: pr.URL, Merged: pr.Merged},
 	}
 }
 
@@ -151,7 +164,7 @@ func (s *Service) intend(ctx context.Context, r store.Run, fix db.Fix, branch st
 		return db.Publication{}, fmt.Errorf("build the commit: %w", err)
 	}
 	pub, err := s.Store.Intend(ctx, r.ID, r.Fence, store.Intent{
-		Digest: fix.Digest, Branch: branch, BaseBranch: r.Failure.Branch, CommitID: id,
+		Fingerprint: fingerprint(r), Digest: fix.Digest, Branch: branch, BaseBranch: r.Failure.Branch, CommitID: id,
 	})
 	if err != nil {
 		return pub, err
@@ -214,8 +227,8 @@ func (s *Service) open(ctx context.Context, r store.Run, fix db.Fix, pub db.Publ
 	return receipt(store.PubOpened, pr), nil
 }
 
-// Branch is the branch that a failure's fix is pushed to: the same for every try.
-func Branch(f ci.Failure) string {
+// Branch is the branch that a failure's fix is pushed to: the same for every try of one generation.
+func Branch(f ci.Failure, generation int) string {
 	const most = 40
 	var b strings.Builder
 	for _, c := range strings.ToLower(f.WorkflowName) {
@@ -233,5 +246,9 @@ func Branch(f ci.Failure) string {
 	if slug == "" {
 		slug = "workflow"
 	}
-	return webhook.OwnBranchPrefix + slug + "-" + ci.ShortKey(f.RunKey())
+	name := webhook.OwnBranchPrefix + slug + "-" + ci.ShortKey(f.RunKey())
+	if generation > 1 {
+		name += fmt.Sprintf("-%d", generation)
+	}
+	return name
 }

@@ -36,7 +36,10 @@ type Store interface {
 	Intend(ctx context.Context, id, fence int64, i store.Intent) (db.Publication, error)
 	Pushed(ctx context.Context, id, fence int64) error
 	Publish(ctx context.Context, id, fence int64, r store.Receipt, e store.End) error
-	Refuse(ctx context.Context, id, fence int64, e store.End) error
+	Refuse(ctx context.Context, id, fence int64, e store.End, closedPR string) error
+	Refused(ctx context.Context, fingerprint string) (prURL string, err error)
+	Merged(ctx context.Context, fingerprint string) (int64, error)
+	SetPRState(ctx context.Context, p db.Publication, state string) error
 	GiveBackPublication(ctx context.Context, id, fence int64, g store.GiveBack) error
 }
 
@@ -140,10 +143,12 @@ func (s *Service) Handle(ctx context.Context, m *streams.Message) streams.Outcom
 	return s.settle(context.WithoutCancel(ctx), r, end, err)
 }
 
-// ending is how a publication ended: with a receipt, or refused.
+// ending is how a publication ended: with a receipt, or refused. closedPR is the address of a pull request that a
+// person closed: the fingerprint is refused from now on.
 type ending struct {
 	store.End
-	receipt *store.Receipt
+	receipt  *store.Receipt
+	closedPR string
 }
 
 // settle records how the try ended. If the process dies before the commit, the next try finds the pull request
@@ -165,7 +170,7 @@ func (s *Service) settle(ctx context.Context, r store.Run, end ending, err error
 	if end.receipt != nil {
 		err = s.Store.Publish(ctx, r.ID, r.Fence, *end.receipt, end.End)
 	} else {
-		err = s.Store.Refuse(ctx, r.ID, r.Fence, end.End)
+		err = s.Store.Refuse(ctx, r.ID, r.Fence, end.End, end.closedPR)
 	}
 	if errors.Is(err, store.ErrFenced) {
 		return streams.Done()

@@ -209,7 +209,7 @@ func (r *rig) exec(sql string) {
 
 func (r *rig) prs() []forgetest.PR { return r.forge.PullRequests("acme", "hello") }
 
-func (r *rig) branch() string { return publisher.Branch(r.run.Failure) }
+func (r *rig) branch() string { return publisher.Branch(r.run.Failure, 1) }
 
 // failOnce makes the forge fail the first request that fits.
 func (r *rig) failOnce(f forgetest.Fault, fits func(*http.Request) bool) (hit func() bool) {
@@ -358,11 +358,11 @@ func (c crashing) GiveBackPublication(ctx context.Context, id, fence int64, g st
 	return c.Store.GiveBackPublication(ctx, id, fence, g)
 }
 
-func (c crashing) Refuse(ctx context.Context, id, fence int64, e store.End) error {
+func (c crashing) Refuse(ctx context.Context, id, fence int64, e store.End, closedPR string) error {
 	if c.ctx.Err() != nil {
 		return c.ctx.Err()
 	}
-	return c.Store.Refuse(ctx, id, fence, e)
+	return c.Store.Refuse(ctx, id, fence, e, closedPR)
 }
 
 func (c crashing) Publish(ctx context.Context, id, fence int64, rec store.Receipt, e store.End) error {

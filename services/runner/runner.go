@@ -123,7 +123,10 @@ func (s *Service) take(ctx context.Context, r store.Run) streams.Outcome {
 		return streams.Leave(err)
 	}
 	if !got {
-		return s.postpone(ctx, r, "lock_held")
+		// Whoever has the lock is about to claim, and the row must stay as that runner saw it; if it is dead, the lock
+		// runs out and the sweeper rings again.
+		s.Counters.RunSkipped(ctx, telemetry.SkipLocked)
+		return streams.Done()
 	}
 	defer s.release(ctx, "lock", func(ctx context.Context) error { return s.Lock.Release(ctx, r.RunKey, token) })
 	got, err = s.Slots.Take(ctx, repo, token, s.Limits.PerRepository, s.TTL)
@@ -149,7 +152,7 @@ func (s *Service) take(ctx context.Context, r store.Run) streams.Outcome {
 	return s.work(ctx, claimed, token)
 }
 
-// postpone puts a rung run back to waiting: a lock or slot that a dead holder left behind runs out by itself.
+// postpone puts a rung run back to waiting. The caller holds the run's lock, so that nobody is about to claim it.
 func (s *Service) postpone(ctx context.Context, r store.Run, why string) streams.Outcome {
 	s.Counters.Throttled(ctx, telemetry.ThrottleNoSlot)
 	s.Log.InfoContext(ctx, "run can't start yet", "run_id", r.ID, "run_key", r.RunKey, "why", why)

@@ -9,6 +9,17 @@ import (
 	"time"
 )
 
+type Action struct {
+	ID           int64
+	At           time.Time
+	RunID        int64
+	Action       string
+	Who          string
+	Why          string
+	BeforeState  string
+	BeforeReason string
+}
+
 type Attempt struct {
 	RunID     int64
 	Fence     int64
@@ -19,6 +30,12 @@ type Attempt struct {
 	Outcome   *string
 	Reason    string
 	Evidence  json.RawMessage
+}
+
+type Checkpoint struct {
+	Name      string
+	Position  int64
+	UpdatedAt time.Time
 }
 
 type Delivery struct {
@@ -36,6 +53,7 @@ type Delivery struct {
 
 type Fix struct {
 	RunID      int64
+	Generation int32
 	Fence      int64
 	BaseCommit string
 	Diff       []byte
@@ -47,17 +65,30 @@ type Fix struct {
 }
 
 type Publication struct {
-	RunID      int64
-	Digest     string
-	Branch     string
-	BaseBranch string
-	CommitID   string
-	State      string
-	Reason     string
-	PrNumber   *int64
-	PrUrl      *string
-	CreatedAt  time.Time
-	UpdatedAt  time.Time
+	RunID       int64
+	Generation  int32
+	Fingerprint string
+	Digest      string
+	Branch      string
+	BaseBranch  string
+	CommitID    string
+	State       string
+	Reason      string
+	PrNumber    *int64
+	PrUrl       *string
+	PrState     string
+	CreatedAt   time.Time
+	UpdatedAt   time.Time
+}
+
+type Refusal struct {
+	Fingerprint string
+	RunID       int64
+	PrUrl       string
+	RefusedAt   time.Time
+	LiftedAt    *time.Time
+	LiftedBy    string
+	LiftedWhy   string
 }
 
 type Repository struct {
@@ -88,6 +119,8 @@ type Run struct {
 	AttemptStartedAt *time.Time
 	AttemptEndedAt   *time.Time
 	Fingerprint      *string
+	Generation       int32
+	AttemptsForgiven int32
 	TraceParent      string
 	CreatedAt        time.Time
 	UpdatedAt        time.Time

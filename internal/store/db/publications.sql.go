@@ -11,9 +11,10 @@ import (
 )
 
 const advancePublication = `-- name: AdvancePublication :execrows
-update publications set state = $1, reason = $2, pr_number = $3, pr_url = $4, updated_at = now()
-where publications.run_id = $5 and publications.state in ('intended', 'pushed')
-  and exists (select 1 from runs where runs.id = $5 and runs.fence = $6 and runs.state = 'publishing')
+update publications set state = $1, reason = $2, pr_number = $3, pr_url = $4, pr_state = $5, updated_at = now()
+where publications.run_id = $6 and publications.state in ('intended', 'pushed')
+  and exists (select 1 from runs where runs.id = $6 and runs.generation = publications.generation
+                and runs.fence = $7 and runs.state = 'publishing')
 `
 
 type AdvancePublicationParams struct {
@@ -21,6 +22,7 @@ type AdvancePublicationParams struct {
 	Reason   string
 	PrNumber *int64
 	PrUrl    *string
+	PrState  string
 	RunID    int64
 	Fence    int64
 }
@@ -31,6 +33,7 @@ func (q *Queries) AdvancePublication(ctx context.Context, arg AdvancePublication
 		arg.Reason,
 		arg.PrNumber,
 		arg.PrUrl,
+		arg.PrState,
 		arg.RunID,
 		arg.Fence,
 	)
@@ -78,7 +81,7 @@ const claimPublication = `-- name: ClaimPublication :one
 update runs set state = 'publishing', fence = fence + 1, holder = $1::text,
     lease_expires_at = now() + make_interval(secs => $2::float8), reason = '', updated_at = now()
 where id = $3 and fence = $4 and state = 'fixed' and not_before <= now()
-returning id, run_key, repository_id, failure, state, reason, explanation, not_before, rung_at, rings, fence, attempt_count, transient_count, holder, lease_expires_at, attempt_started_at, attempt_ended_at, fingerprint, trace_parent, created_at, updated_at, ended_at
+returning id, run_key, repository_id, failure, state, reason, explanation, not_before, rung_at, rings, fence, attempt_count, transient_count, holder, lease_expires_at, attempt_started_at, attempt_ended_at, fingerprint, generation, attempts_forgiven, trace_parent, created_at, updated_at, ended_at
 `
 
 type ClaimPublicationParams struct {
@@ -116,6 +119,8 @@ func (q *Queries) ClaimPublication(ctx context.Context, arg ClaimPublicationPara
 		&i.AttemptStartedAt,
 		&i.AttemptEndedAt,
 		&i.Fingerprint,
+		&i.Generation,
+		&i.AttemptsForgiven,
 		&i.TraceParent,
 		&i.CreatedAt,
 		&i.UpdatedAt,
@@ -124,8 +129,47 @@ func (q *Queries) ClaimPublication(ctx context.Context, arg ClaimPublicationPara
 	return i, err
 }
 
+const countMerged = `-- name: CountMerged :one
+select count(*)::bigint from publications where fingerprint = $1::text and fingerprint <> '' and pr_state = 'merged'
+`
+
+func (q *Queries) CountMerged(ctx context.Context, fingerprint string) (int64, error) {
+	row := q.db.QueryRow(ctx, countMerged, fingerprint)
+	var column_1 int64
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
+const fingerprintHolder = `-- name: FingerprintHolder :one
+select run_id, generation, fingerprint, digest, branch, base_branch, commit_id, state, reason, pr_number, pr_url, pr_state, created_at, updated_at from publications
+where fingerprint = $1::text and fingerprint <> '' and state <> 'refused' and pr_state in ('none', 'open')
+`
+
+// The publication that stands for a fingerprint: a pull request that is open, or on its way.
+func (q *Queries) FingerprintHolder(ctx context.Context, fingerprint string) (Publication, error) {
+	row := q.db.QueryRow(ctx, fingerprintHolder, fingerprint)
+	var i Publication
+	err := row.Scan(
+		&i.RunID,
+		&i.Generation,
+		&i.Fingerprint,
+		&i.Digest,
+		&i.Branch,
+		&i.BaseBranch,
+		&i.CommitID,
+		&i.State,
+		&i.Reason,
+		&i.PrNumber,
+		&i.PrUrl,
+		&i.PrState,
+		&i.CreatedAt,
+		&i.UpdatedAt,
+	)
+	return i, err
+}
+
 const getFix = `-- name: GetFix :one
-select run_id, fence, base_commit, diff, digest, fixer, title, evidence, created_at from fixes where run_id = $1
+select fixes.run_id, fixes.generation, fixes.fence, fixes.base_commit, fixes.diff, fixes.digest, fixes.fixer, fixes.title, fixes.evidence, fixes.created_at from fixes join runs on runs.id = fixes.run_id and runs.generation = fixes.generation where fixes.run_id = $1
 `
 
 func (q *Queries) GetFix(ctx context.Context, runID int64) (Fix, error) {
@@ -133,6 +177,7 @@ func (q *Queries) GetFix(ctx context.Context, runID int64) (Fix, error) {
 	var i Fix
 	err := row.Scan(
 		&i.RunID,
+		&i.Generation,
 		&i.Fence,
 		&i.BaseCommit,
 		&i.Diff,
@@ -146,7 +191,8 @@ func (q *Queries) GetFix(ctx context.Context, runID int64) (Fix, error) {
 }
 
 const getPublication = `-- name: GetPublication :one
-select run_id, digest, branch, base_branch, commit_id, state, reason, pr_number, pr_url, created_at, updated_at from publications where run_id = $1
+select publications.run_id, publications.generation, publications.fingerprint, publications.digest, publications.branch, publications.base_branch, publications.commit_id, publications.state, publications.reason, publications.pr_number, publications.pr_url, publications.pr_state, publications.created_at, publications.updated_at from publications join runs on runs.id = publications.run_id and runs.generation = publications.generation
+where publications.run_id = $1
 `
 
 func (q *Queries) GetPublication(ctx context.Context, runID int64) (Publication, error) {
@@ -154,6 +200,8 @@ func (q *Queries) GetPublication(ctx context.Context, runID int64) (Publication,
 	var i Publication
 	err := row.Scan(
 		&i.RunID,
+		&i.Generation,
+		&i.Fingerprint,
 		&i.Digest,
 		&i.Branch,
 		&i.BaseBranch,
@@ -162,8 +210,28 @@ func (q *Queries) GetPublication(ctx context.Context, runID int64) (Publication,
 		&i.Reason,
 		&i.PrNumber,
 		&i.PrUrl,
+		&i.PrState,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+	)
+	return i, err
+}
+
+const getRefusal = `-- name: GetRefusal :one
+select fingerprint, run_id, pr_url, refused_at, lifted_at, lifted_by, lifted_why from refusals where fingerprint = $1 and lifted_at is null
+`
+
+func (q *Queries) GetRefusal(ctx context.Context, fingerprint string) (Refusal, error) {
+	row := q.db.QueryRow(ctx, getRefusal, fingerprint)
+	var i Refusal
+	err := row.Scan(
+		&i.Fingerprint,
+		&i.RunID,
+		&i.PrUrl,
+		&i.RefusedAt,
+		&i.LiftedAt,
+		&i.LiftedBy,
+		&i.LiftedWhy,
 	)
 	return i, err
 }
@@ -199,35 +267,37 @@ func (q *Queries) GiveBackPublication(ctx context.Context, arg GiveBackPublicati
 }
 
 const intendPublication = `-- name: IntendPublication :one
-insert into publications (run_id, digest, branch, base_branch, commit_id, state)
-select $1::bigint, $2, $3, $4, $5, 'intended'
-from runs where runs.id = $1 and runs.fence = $6 and runs.state = 'publishing'
-on conflict (run_id) do update set updated_at = now()
-returning run_id, digest, branch, base_branch, commit_id, state, reason, pr_number, pr_url, created_at, updated_at
+insert into publications (run_id, generation, fingerprint, digest, branch, base_branch, commit_id, state)
+select runs.id, runs.generation, coalesce(runs.fingerprint, ''), $1, $2, $3, $4, 'intended'
+from runs where runs.id = $5 and runs.fence = $6 and runs.state = 'publishing'
+on conflict (run_id, generation) do update set updated_at = now()
+returning run_id, generation, fingerprint, digest, branch, base_branch, commit_id, state, reason, pr_number, pr_url, pr_state, created_at, updated_at
 `
 
 type IntendPublicationParams struct {
-	RunID      int64
 	Digest     string
 	Branch     string
 	BaseBranch string
 	CommitID   string
+	RunID      int64
 	Fence      int64
 }
 
 // The intent, written before anything is pushed. A second try adopts the first one's intent unchanged.
 func (q *Queries) IntendPublication(ctx context.Context, arg IntendPublicationParams) (Publication, error) {
 	row := q.db.QueryRow(ctx, intendPublication,
-		arg.RunID,
 		arg.Digest,
 		arg.Branch,
 		arg.BaseBranch,
 		arg.CommitID,
+		arg.RunID,
 		arg.Fence,
 	)
 	var i Publication
 	err := row.Scan(
 		&i.RunID,
+		&i.Generation,
+		&i.Fingerprint,
 		&i.Digest,
 		&i.Branch,
 		&i.BaseBranch,
@@ -236,19 +306,57 @@ func (q *Queries) IntendPublication(ctx context.Context, arg IntendPublicationPa
 		&i.Reason,
 		&i.PrNumber,
 		&i.PrUrl,
+		&i.PrState,
 		&i.CreatedAt,
 		&i.UpdatedAt,
 	)
 	return i, err
 }
 
-const saveFix = `-- name: SaveFix :exec
-insert into fixes (run_id, fence, base_commit, diff, digest, fixer, title, evidence)
-values ($1, $2, $3, $4, $5, $6, $7, $8)
+const liftRefusal = `-- name: LiftRefusal :execrows
+update refusals set lifted_at = now(), lifted_by = $1, lifted_why = $2
+where fingerprint = $3 and lifted_at is null
+`
+
+type LiftRefusalParams struct {
+	LiftedBy    string
+	LiftedWhy   string
+	Fingerprint string
+}
+
+func (q *Queries) LiftRefusal(ctx context.Context, arg LiftRefusalParams) (int64, error) {
+	result, err := q.db.Exec(ctx, liftRefusal, arg.LiftedBy, arg.LiftedWhy, arg.Fingerprint)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const refuse = `-- name: Refuse :exec
+insert into refusals (fingerprint, run_id, pr_url) values ($1, $2, $3)
+on conflict (fingerprint) do update
+    set run_id = excluded.run_id, pr_url = excluded.pr_url, refused_at = now(), lifted_at = null, lifted_by = '', lifted_why = ''
+    where refusals.lifted_at is not null
+`
+
+type RefuseParams struct {
+	Fingerprint string
+	RunID       int64
+	PrUrl       string
+}
+
+func (q *Queries) Refuse(ctx context.Context, arg RefuseParams) error {
+	_, err := q.db.Exec(ctx, refuse, arg.Fingerprint, arg.RunID, arg.PrUrl)
+	return err
+}
+
+const saveFix = `-- name: SaveFix :execrows
+insert into fixes (run_id, generation, fence, base_commit, diff, digest, fixer, title, evidence)
+select runs.id, runs.generation, $1, $2, $3, $4, $5, $6, $7
+from runs where runs.id = $8 and runs.fence = $1 and runs.state = 'running'
 `
 
 type SaveFixParams struct {
-	RunID      int64
 	Fence      int64
 	BaseCommit string
 	Diff       []byte
@@ -256,11 +364,11 @@ type SaveFixParams struct {
 	Fixer      string
 	Title      string
 	Evidence   json.RawMessage
+	RunID      int64
 }
 
-func (q *Queries) SaveFix(ctx context.Context, arg SaveFixParams) error {
-	_, err := q.db.Exec(ctx, saveFix,
-		arg.RunID,
+func (q *Queries) SaveFix(ctx context.Context, arg SaveFixParams) (int64, error) {
+	result, err := q.db.Exec(ctx, saveFix,
 		arg.Fence,
 		arg.BaseCommit,
 		arg.Diff,
@@ -268,6 +376,29 @@ func (q *Queries) SaveFix(ctx context.Context, arg SaveFixParams) error {
 		arg.Fixer,
 		arg.Title,
 		arg.Evidence,
+		arg.RunID,
 	)
-	return err
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const setPRState = `-- name: SetPRState :execrows
+update publications set pr_state = $1, updated_at = now()
+where run_id = $2 and generation = $3 and pr_state <> 'none'
+`
+
+type SetPRStateParams struct {
+	PrState    string
+	RunID      int64
+	Generation int32
+}
+
+func (q *Queries) SetPRState(ctx context.Context, arg SetPRStateParams) (int64, error) {
+	result, err := q.db.Exec(ctx, setPRState, arg.PrState, arg.RunID, arg.Generation)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }

@@ -14,12 +14,12 @@ const claimRun = `-- name: ClaimRun :one
 update runs set state = 'running', fence = fence + 1, attempt_count = attempt_count + 1, holder = $1::text,
     lease_expires_at = now() + make_interval(secs => $2::float8),
     attempt_started_at = now(), attempt_ended_at = null, reason = '', not_before = null, updated_at = now()
-where id = $3 and fence = $4 and state = 'ready' and attempt_count < $5::int
-  and (attempt_count = 0 or (
+where id = $3 and fence = $4 and state = 'ready' and attempt_count - attempts_forgiven < $5::int
+  and (attempt_started_at is null or (
         now() >= attempt_started_at + make_interval(secs => $6::float8)
     and now() >= attempt_ended_at + make_interval(secs =>
-            least($7::float8, $8::float8 * power(2, attempt_count - 1)))))
-returning id, run_key, repository_id, failure, state, reason, explanation, not_before, rung_at, rings, fence, attempt_count, transient_count, holder, lease_expires_at, attempt_started_at, attempt_ended_at, fingerprint, trace_parent, created_at, updated_at, ended_at
+            least($7::float8, $8::float8 * power(2, greatest(0, attempt_count - attempts_forgiven - 1))))))
+returning id, run_key, repository_id, failure, state, reason, explanation, not_before, rung_at, rings, fence, attempt_count, transient_count, holder, lease_expires_at, attempt_started_at, attempt_ended_at, fingerprint, generation, attempts_forgiven, trace_parent, created_at, updated_at, ended_at
 `
 
 type ClaimRunParams struct {
@@ -65,6 +65,8 @@ func (q *Queries) ClaimRun(ctx context.Context, arg ClaimRunParams) (Run, error)
 		&i.AttemptStartedAt,
 		&i.AttemptEndedAt,
 		&i.Fingerprint,
+		&i.Generation,
+		&i.AttemptsForgiven,
 		&i.TraceParent,
 		&i.CreatedAt,
 		&i.UpdatedAt,
@@ -118,7 +120,7 @@ const createRun = `-- name: CreateRun :one
 insert into runs (run_key, repository_id, failure, state, reason, not_before, trace_parent)
 values ($1, $2, $3, 'waiting', $4, now() + make_interval(secs => $5::float8), $6)
 on conflict (run_key) do nothing
-returning id, run_key, repository_id, failure, state, reason, explanation, not_before, rung_at, rings, fence, attempt_count, transient_count, holder, lease_expires_at, attempt_started_at, attempt_ended_at, fingerprint, trace_parent, created_at, updated_at, ended_at
+returning id, run_key, repository_id, failure, state, reason, explanation, not_before, rung_at, rings, fence, attempt_count, transient_count, holder, lease_expires_at, attempt_started_at, attempt_ended_at, fingerprint, generation, attempts_forgiven, trace_parent, created_at, updated_at, ended_at
 `
 
 type CreateRunParams struct {
@@ -160,6 +162,8 @@ func (q *Queries) CreateRun(ctx context.Context, arg CreateRunParams) (Run, erro
 		&i.AttemptStartedAt,
 		&i.AttemptEndedAt,
 		&i.Fingerprint,
+		&i.Generation,
+		&i.AttemptsForgiven,
 		&i.TraceParent,
 		&i.CreatedAt,
 		&i.UpdatedAt,
@@ -254,7 +258,7 @@ func (q *Queries) EndRun(ctx context.Context, arg EndRunParams) (int64, error) {
 }
 
 const getRun = `-- name: GetRun :one
-select id, run_key, repository_id, failure, state, reason, explanation, not_before, rung_at, rings, fence, attempt_count, transient_count, holder, lease_expires_at, attempt_started_at, attempt_ended_at, fingerprint, trace_parent, created_at, updated_at, ended_at from runs where id = $1
+select id, run_key, repository_id, failure, state, reason, explanation, not_before, rung_at, rings, fence, attempt_count, transient_count, holder, lease_expires_at, attempt_started_at, attempt_ended_at, fingerprint, generation, attempts_forgiven, trace_parent, created_at, updated_at, ended_at from runs where id = $1
 `
 
 func (q *Queries) GetRun(ctx context.Context, id int64) (Run, error) {
@@ -279,6 +283,8 @@ func (q *Queries) GetRun(ctx context.Context, id int64) (Run, error) {
 		&i.AttemptStartedAt,
 		&i.AttemptEndedAt,
 		&i.Fingerprint,
+		&i.Generation,
+		&i.AttemptsForgiven,
 		&i.TraceParent,
 		&i.CreatedAt,
 		&i.UpdatedAt,
@@ -288,7 +294,7 @@ func (q *Queries) GetRun(ctx context.Context, id int64) (Run, error) {
 }
 
 const getRunByKey = `-- name: GetRunByKey :one
-select id, run_key, repository_id, failure, state, reason, explanation, not_before, rung_at, rings, fence, attempt_count, transient_count, holder, lease_expires_at, attempt_started_at, attempt_ended_at, fingerprint, trace_parent, created_at, updated_at, ended_at from runs where run_key = $1
+select id, run_key, repository_id, failure, state, reason, explanation, not_before, rung_at, rings, fence, attempt_count, transient_count, holder, lease_expires_at, attempt_started_at, attempt_ended_at, fingerprint, generation, attempts_forgiven, trace_parent, created_at, updated_at, ended_at from runs where run_key = $1
 `
 
 func (q *Queries) GetRunByKey(ctx context.Context, runKey string) (Run, error) {
@@ -313,6 +319,8 @@ func (q *Queries) GetRunByKey(ctx context.Context, runKey string) (Run, error) {
 		&i.AttemptStartedAt,
 		&i.AttemptEndedAt,
 		&i.Fingerprint,
+		&i.Generation,
+		&i.AttemptsForgiven,
 		&i.TraceParent,
 		&i.CreatedAt,
 		&i.UpdatedAt,
@@ -350,8 +358,8 @@ const giveBackRun = `-- name: GiveBackRun :execrows
 update runs set state = 'waiting', reason = 'dependency', explanation = $1,
     not_before = now() + make_interval(secs => $2::float8),
     attempt_count = attempt_count - 1, transient_count = transient_count + $3::int,
-    attempt_started_at = (select a.started_at from attempts a where a.run_id = $4 and a.number = runs.attempt_count - 1),
-    attempt_ended_at = (select a.ended_at from attempts a where a.run_id = $4 and a.number = runs.attempt_count - 1),
+    attempt_started_at = (select a.started_at from attempts a where a.run_id = $4 and a.number = runs.attempt_count - 1 and a.number > runs.attempts_forgiven),
+    attempt_ended_at = (select a.ended_at from attempts a where a.run_id = $4 and a.number = runs.attempt_count - 1 and a.number > runs.attempts_forgiven),
     holder = null, lease_expires_at = null, updated_at = now()
 where runs.id = $4 and runs.fence = $5 and runs.state = 'running'
 `
@@ -380,7 +388,7 @@ func (q *Queries) GiveBackRun(ctx context.Context, arg GiveBackRunParams) (int64
 }
 
 const listRuns = `-- name: ListRuns :many
-select runs.id, runs.run_key, runs.repository_id, runs.failure, runs.state, runs.reason, runs.explanation, runs.not_before, runs.rung_at, runs.rings, runs.fence, runs.attempt_count, runs.transient_count, runs.holder, runs.lease_expires_at, runs.attempt_started_at, runs.attempt_ended_at, runs.fingerprint, runs.trace_parent, runs.created_at, runs.updated_at, runs.ended_at, repositories.id, repositories.provider, repositories.external_id, repositories.owner, repositories.name, repositories.created_at
+select runs.id, runs.run_key, runs.repository_id, runs.failure, runs.state, runs.reason, runs.explanation, runs.not_before, runs.rung_at, runs.rings, runs.fence, runs.attempt_count, runs.transient_count, runs.holder, runs.lease_expires_at, runs.attempt_started_at, runs.attempt_ended_at, runs.fingerprint, runs.generation, runs.attempts_forgiven, runs.trace_parent, runs.created_at, runs.updated_at, runs.ended_at, repositories.id, repositories.provider, repositories.external_id, repositories.owner, repositories.name, repositories.created_at
 from runs join repositories on repositories.id = runs.repository_id
 where ($1::text = '' or runs.state = $1)
 order by runs.id desc limit $2
@@ -424,6 +432,8 @@ func (q *Queries) ListRuns(ctx context.Context, arg ListRunsParams) ([]ListRunsR
 			&i.Run.AttemptStartedAt,
 			&i.Run.AttemptEndedAt,
 			&i.Run.Fingerprint,
+			&i.Run.Generation,
+			&i.Run.AttemptsForgiven,
 			&i.Run.TraceParent,
 			&i.Run.CreatedAt,
 			&i.Run.UpdatedAt,
@@ -530,7 +540,7 @@ func (q *Queries) StartAttempt(ctx context.Context, arg StartAttemptParams) erro
 }
 
 const takeExpired = `-- name: TakeExpired :many
-select id, run_key, repository_id, failure, state, reason, explanation, not_before, rung_at, rings, fence, attempt_count, transient_count, holder, lease_expires_at, attempt_started_at, attempt_ended_at, fingerprint, trace_parent, created_at, updated_at, ended_at from runs where state in ('running', 'publishing') and lease_expires_at < now()
+select id, run_key, repository_id, failure, state, reason, explanation, not_before, rung_at, rings, fence, attempt_count, transient_count, holder, lease_expires_at, attempt_started_at, attempt_ended_at, fingerprint, generation, attempts_forgiven, trace_parent, created_at, updated_at, ended_at from runs where state in ('running', 'publishing') and lease_expires_at < now()
 order by lease_expires_at limit $1 for update skip locked
 `
 
@@ -563,6 +573,8 @@ func (q *Queries) TakeExpired(ctx context.Context, maxRows int32) ([]Run, error)
 			&i.AttemptStartedAt,
 			&i.AttemptEndedAt,
 			&i.Fingerprint,
+			&i.Generation,
+			&i.AttemptsForgiven,
 			&i.TraceParent,
 			&i.CreatedAt,
 			&i.UpdatedAt,

@@ -49,7 +49,7 @@ where runs.state = 'waiting' and runs.id in (
         limit greatest(0, $1::bigint - (
             select count(*) from runs a where a.repository_id = free.id and a.state in ('ready', 'running')))) r
     limit $2)
-returning id, run_key, repository_id, failure, state, reason, explanation, not_before, rung_at, rings, fence, attempt_count, transient_count, holder, lease_expires_at, attempt_started_at, attempt_ended_at, fingerprint, trace_parent, created_at, updated_at, ended_at
+returning id, run_key, repository_id, failure, state, reason, explanation, not_before, rung_at, rings, fence, attempt_count, transient_count, holder, lease_expires_at, attempt_started_at, attempt_ended_at, fingerprint, generation, attempts_forgiven, trace_parent, created_at, updated_at, ended_at
 `
 
 type RingDueParams struct {
@@ -87,6 +87,8 @@ func (q *Queries) RingDue(ctx context.Context, arg RingDueParams) ([]Run, error)
 			&i.AttemptStartedAt,
 			&i.AttemptEndedAt,
 			&i.Fingerprint,
+			&i.Generation,
+			&i.AttemptsForgiven,
 			&i.TraceParent,
 			&i.CreatedAt,
 			&i.UpdatedAt,
@@ -108,7 +110,7 @@ where id in (
     select r.id from runs r where r.state = 'fixed' and r.not_before <= now()
       and (r.rung_at is null or r.rung_at < now() - make_interval(secs => $1::float8))
     order by r.not_before limit $2 for update skip locked)
-returning id, run_key, repository_id, failure, state, reason, explanation, not_before, rung_at, rings, fence, attempt_count, transient_count, holder, lease_expires_at, attempt_started_at, attempt_ended_at, fingerprint, trace_parent, created_at, updated_at, ended_at
+returning id, run_key, repository_id, failure, state, reason, explanation, not_before, rung_at, rings, fence, attempt_count, transient_count, holder, lease_expires_at, attempt_started_at, attempt_ended_at, fingerprint, generation, attempts_forgiven, trace_parent, created_at, updated_at, ended_at
 `
 
 type RingFixedParams struct {
@@ -145,6 +147,8 @@ func (q *Queries) RingFixed(ctx context.Context, arg RingFixedParams) ([]Run, er
 			&i.AttemptStartedAt,
 			&i.AttemptEndedAt,
 			&i.Fingerprint,
+			&i.Generation,
+			&i.AttemptsForgiven,
 			&i.TraceParent,
 			&i.CreatedAt,
 			&i.UpdatedAt,
@@ -165,7 +169,7 @@ update runs set rung_at = now(), rings = rings + 1, updated_at = now()
 where id in (
     select r.id from runs r where r.state = 'ready' and r.rung_at < now() - make_interval(secs => $1::float8)
     order by r.rung_at limit $2 for update skip locked)
-returning id, run_key, repository_id, failure, state, reason, explanation, not_before, rung_at, rings, fence, attempt_count, transient_count, holder, lease_expires_at, attempt_started_at, attempt_ended_at, fingerprint, trace_parent, created_at, updated_at, ended_at
+returning id, run_key, repository_id, failure, state, reason, explanation, not_before, rung_at, rings, fence, attempt_count, transient_count, holder, lease_expires_at, attempt_started_at, attempt_ended_at, fingerprint, generation, attempts_forgiven, trace_parent, created_at, updated_at, ended_at
 `
 
 type RingUnclaimedParams struct {
@@ -202,6 +206,8 @@ func (q *Queries) RingUnclaimed(ctx context.Context, arg RingUnclaimedParams) ([
 			&i.AttemptStartedAt,
 			&i.AttemptEndedAt,
 			&i.Fingerprint,
+			&i.Generation,
+			&i.AttemptsForgiven,
 			&i.TraceParent,
 			&i.CreatedAt,
 			&i.UpdatedAt,

@@ -1,9 +1,10 @@
--- name: SaveFix :exec
-insert into fixes (run_id, fence, base_commit, diff, digest, fixer, title, evidence)
-values (@run_id, @fence, @base_commit, @diff, @digest, @fixer, @title, @evidence);
+-- name: SaveFix :execrows
+insert into fixes (run_id, generation, fence, base_commit, diff, digest, fixer, title, evidence)
+select runs.id, runs.generation, @fence, @base_commit, @diff, @digest, @fixer, @title, @evidence
+from runs where runs.id = @run_id and runs.fence = @fence and runs.state = 'running';
 
 -- name: GetFix :one
-select * from fixes where run_id = @run_id;
+select fixes.* from fixes join runs on runs.id = fixes.run_id and runs.generation = fixes.generation where fixes.run_id = @run_id;
 
 -- name: ClaimPublication :one
 -- One publisher at a time; whoever comes next carries on from the publication's row.
@@ -14,19 +15,33 @@ returning *;
 
 -- name: IntendPublication :one
 -- The intent, written before anything is pushed. A second try adopts the first one's intent unchanged.
-insert into publications (run_id, digest, branch, base_branch, commit_id, state)
-select @run_id::bigint, @digest, @branch, @base_branch, @commit_id, 'intended'
+insert into publications (run_id, generation, fingerprint, digest, branch, base_branch, commit_id, state)
+select runs.id, runs.generation, coalesce(runs.fingerprint, ''), @digest, @branch, @base_branch, @commit_id, 'intended'
 from runs where runs.id = @run_id and runs.fence = @fence and runs.state = 'publishing'
-on conflict (run_id) do update set updated_at = now()
+on conflict (run_id, generation) do update set updated_at = now()
 returning *;
 
 -- name: GetPublication :one
-select * from publications where run_id = @run_id;
+select publications.* from publications join runs on runs.id = publications.run_id and runs.generation = publications.generation
+where publications.run_id = @run_id;
+
+-- name: FingerprintHolder :one
+-- The publication that stands for a fingerprint: a pull request that is open, or on its way.
+select * from publications
+where fingerprint = @fingerprint::text and fingerprint <> '' and state <> 'refused' and pr_state in ('none', 'open');
+
+-- name: CountMerged :one
+select count(*)::bigint from publications where fingerprint = @fingerprint::text and fingerprint <> '' and pr_state = 'merged';
+
+-- name: SetPRState :execrows
+update publications set pr_state = @pr_state, updated_at = now()
+where run_id = @run_id and generation = @generation and pr_state <> 'none';
 
 -- name: AdvancePublication :execrows
-update publications set state = @state, reason = @reason, pr_number = @pr_number, pr_url = @pr_url, updated_at = now()
+update publications set state = @state, reason = @reason, pr_number = @pr_number, pr_url = @pr_url, pr_state = @pr_state, updated_at = now()
 where publications.run_id = @run_id and publications.state in ('intended', 'pushed')
-  and exists (select 1 from runs where runs.id = @run_id and runs.fence = @fence and runs.state = 'publishing');
+  and exists (select 1 from runs where runs.id = @run_id and runs.generation = publications.generation
+                and runs.fence = @fence and runs.state = 'publishing');
 
 -- name: GiveBackPublication :execrows
 -- Hands a publication back: it is rung again when it is due.
@@ -37,3 +52,16 @@ where id = @id and fence = @fence and state = 'publishing';
 
 -- name: AttemptsOfRun :many
 select * from attempts where run_id = @run_id order by fence;
+
+-- name: Refuse :exec
+insert into refusals (fingerprint, run_id, pr_url) values (@fingerprint, @run_id, @pr_url)
+on conflict (fingerprint) do update
+    set run_id = excluded.run_id, pr_url = excluded.pr_url, refused_at = now(), lifted_at = null, lifted_by = '', lifted_why = ''
+    where refusals.lifted_at is not null;
+
+-- name: GetRefusal :one
+select * from refusals where fingerprint = @fingerprint and lifted_at is null;
+
+-- name: LiftRefusal :execrows
+update refusals set lifted_at = now(), lifted_by = @lifted_by, lifted_why = @lifted_why
+where fingerprint = @fingerprint and lifted_at is null;

@@ -36,11 +36,11 @@ select count(*)::bigint from runs where repository_id = @repository_id and state
 update runs set state = 'running', fence = fence + 1, attempt_count = attempt_count + 1, holder = @holder::text,
     lease_expires_at = now() + make_interval(secs => @ttl_seconds::float8),
     attempt_started_at = now(), attempt_ended_at = null, reason = '', not_before = null, updated_at = now()
-where id = @id and fence = @fence and state = 'ready' and attempt_count < @max_attempts::int
-  and (attempt_count = 0 or (
+where id = @id and fence = @fence and state = 'ready' and attempt_count - attempts_forgiven < @max_attempts::int
+  and (attempt_started_at is null or (
         now() >= attempt_started_at + make_interval(secs => @cooldown_seconds::float8)
     and now() >= attempt_ended_at + make_interval(secs =>
-            least(sqlc.arg(max_backoff_seconds)::float8, sqlc.arg(base_backoff_seconds)::float8 * power(2, attempt_count - 1)))))
+            least(sqlc.arg(max_backoff_seconds)::float8, sqlc.arg(base_backoff_seconds)::float8 * power(2, greatest(0, attempt_count - attempts_forgiven - 1))))))
 returning *;
 
 -- name: StartAttempt :exec
@@ -72,8 +72,8 @@ where id = @id and fence = @fence and state = 'running';
 update runs set state = 'waiting', reason = 'dependency', explanation = @explanation,
     not_before = now() + make_interval(secs => @delay_seconds::float8),
     attempt_count = attempt_count - 1, transient_count = transient_count + @transient::int,
-    attempt_started_at = (select a.started_at from attempts a where a.run_id = @id and a.number = runs.attempt_count - 1),
-    attempt_ended_at = (select a.ended_at from attempts a where a.run_id = @id and a.number = runs.attempt_count - 1),
+    attempt_started_at = (select a.started_at from attempts a where a.run_id = @id and a.number = runs.attempt_count - 1 and a.number > runs.attempts_forgiven),
+    attempt_ended_at = (select a.ended_at from attempts a where a.run_id = @id and a.number = runs.attempt_count - 1 and a.number > runs.attempts_forgiven),
     holder = null, lease_expires_at = null, updated_at = now()
 where runs.id = @id and runs.fence = @fence and runs.state = 'running';
 
