@@ -22,6 +22,9 @@ type Change struct {
 	Refused string
 }
 
+// Missing says that the server does not have the object at all.
+func (c Change) Missing() bool { return c.Server == missing }
+
 func (c Change) String() string {
 	s := fmt.Sprintf("%s: %s: %s -> %s", c.Object, c.Field, c.Server, c.Table)
 	if c.Refused != "" {
@@ -82,7 +85,7 @@ func Diff(ctx context.Context, js jetstream.JetStream, s Settings) ([]Change, er
 		want := s.finish(r.Stream)
 		stream, err := js.Stream(ctx, want.Name)
 		if errors.Is(err, jetstream.ErrStreamNotFound) {
-			changes = append(changes, Change{Object: want.Name, Field: "stream", Server: "missing", Table: "exists"})
+			changes = append(changes, Change{Object: want.Name, Field: "stream", Server: missing, Table: "exists"})
 			continue
 		}
 		if err != nil {
@@ -93,7 +96,7 @@ func Diff(ctx context.Context, js jetstream.JetStream, s Settings) ([]Change, er
 			object := want.Name + " > " + c.Durable
 			cons, err := stream.Consumer(ctx, c.Durable)
 			if errors.Is(err, jetstream.ErrConsumerNotFound) {
-				changes = append(changes, Change{Object: object, Field: "consumer", Server: "missing", Table: "exists"})
+				changes = append(changes, Change{Object: object, Field: "consumer", Server: missing, Table: "exists"})
 				continue
 			}
 			if err != nil {
@@ -104,6 +107,8 @@ func Diff(ctx context.Context, js jetstream.JetStream, s Settings) ([]Change, er
 	}
 	return changes, nil
 }
+
+const missing = "missing"
 
 // losing is why a smaller limit is refused.
 const losing = "it would lose messages; change it by hand with the nats CLI if that is meant"

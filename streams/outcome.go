@@ -34,6 +34,9 @@ func Leave(err error) Outcome { return Outcome{kind: leave, err: err} }
 // Dead says that the message can never be handled: it goes to DEAD with the reason.
 func Dead(reason string, err error) Outcome { return Outcome{kind: dead, reason: reason, err: err} }
 
+// Left says whether the message is left for another try.
+func (o Outcome) Left() bool { return o.kind == leave }
+
 func (o Outcome) String() string {
 	switch o.kind {
 	case done:

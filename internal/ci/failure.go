@@ -47,6 +47,8 @@ type Failure struct {
 	Conclusion string `json:"conclusion"`
 	// Actor is the login that caused the CI run.
 	Actor string `json:"actor,omitempty"`
+	// CommitAuthor is the e-mail address of the failing commit's author.
+	CommitAuthor string `json:"commit_author,omitempty"`
 }
 
 // FromFork says whether the failing commit lives in another repository than the one that reported it.

@@ -162,8 +162,8 @@ func (s Sandbox) SandboxTimeout() time.Duration { return seconds(s.SandboxTimeou
 
 // PullRequests is who the commits are by, and how pull requests are opened.
 type PullRequests struct {
-	AgentName        string `env:"AGENT_NAME" envDefault:"sre-agent" for:"runner,publisher,all" check:"person" desc:"Author of the commits."`
-	AgentEmail       string `env:"AGENT_EMAIL" envDefault:"sre-agent@sre-agent.invalid" for:"runner,publisher,all" check:"email" desc:"Address of the commits' author. Set it to the bot account's own, so that the forge shows who it was."`
+	AgentName        string `env:"AGENT_NAME" envDefault:"sre-agent" for:"publisher,all" check:"person" desc:"Author of the commits."`
+	AgentEmail       string `env:"AGENT_EMAIL" envDefault:"sre-agent@sre-agent.invalid" for:"throttle,publisher,all" check:"email" desc:"Address of the commits' author. Set it to the bot account's own, so that the forge shows who it was. Failures of commits by this author are ignored: working on them could be a loop."`
 	PullRequestDraft bool   `env:"PULL_REQUEST_DRAFT" envDefault:"false" for:"publisher,all" desc:"Open pull requests as drafts."`
 }
 

@@ -41,6 +41,8 @@ type rig struct {
 	run    store.Run
 	clone  string
 	commit string
+	repoID int64
+	events int
 }
 
 type silent struct{}
@@ -76,7 +78,8 @@ func newRig(t *testing.T) *rig {
 	r.git("init", "-q", "-b", "main")
 	r.write("hello.txt", "hello\n")
 	r.commit = r.push("main", "first")
-	r.run = r.fixed(repo.ID)
+	r.repoID = repo.ID
+	r.run = r.fixedAs(repo.ID, r.commit)
 	return r
 }
 
@@ -122,11 +125,14 @@ func (r *rig) write(name, text string) {
 	}
 }
 
+func (r *rig) url() string {
+	return strings.Replace(r.forge.URL(), "://", "://x-access-token:"+token+"@", 1) + "/acme/hello.git"
+}
+
 func (r *rig) push(branch, message string) string {
 	r.git("add", "-A")
 	r.git("commit", "-qm", message)
-	url := strings.Replace(r.forge.URL(), "://", "://x-access-token:"+token+"@", 1) + "/acme/hello.git"
-	r.git("push", "-q", url, "HEAD:refs/heads/"+branch)
+	r.git("push", "-q", r.url(), "HEAD:refs/heads/"+branch)
 	return r.git("rev-parse", "HEAD")
 }
 
@@ -139,16 +145,19 @@ index ce013625030ba8dba906f756967f9e9ca394464a..980a0d5f19a64b4b30a87d4206aade58
 +Hello World!
 `
 
-// fixed records a run with a verified fix, as the runner would.
-func (r *rig) fixed(repoID int64) store.Run {
+// fixedAs records a run with a verified fix on a commit, as the runner would.
+func (r *rig) fixedAs(repoID int64, commit string) store.Run {
 	r.t.Helper()
 	ctx := r.t.Context()
 	f := ci.Failure{
 		Provider: "github", Repository: ci.Repository{ID: fmt.Sprint(repoID), Owner: "acme", Name: "hello", DefaultBranch: "main"},
-		HeadRepository: "acme/hello", Branch: "main", BaseBranch: "main", Commit: r.commit, Workflow: ".github/workflows/ci.yml",
+		HeadRepository: "acme/hello", Branch: "main", BaseBranch: "main", Commit: commit, Workflow: ".github/workflows/ci.yml",
 		WorkflowName: "CI @everyone", RunID: "1", RunAttempt: 1, RunURL: "https://forge/run/1", Conclusion: "failure",
 	}
-	d := store.Delivery{Provider: "github", ID: "d1", Event: "workflow_run", BodySHA256: strings.Repeat("a", 64), ReceivedAt: time.Now()}
+	r.events++
+	d := store.Delivery{
+		Provider: "github", ID: fmt.Sprint("d", r.events), Event: "workflow_run", BodySHA256: fmt.Sprintf("%064d", r.events), ReceivedAt: time.Now(),
+	}
 	rec, err := r.st.RecordFailure(ctx, d, f, store.Start{Reason: run.WaitNew}, "")
 	if err != nil {
 		r.t.Fatal(err)
@@ -167,7 +176,7 @@ func (r *rig) fixed(repoID int64) store.Run {
 		Policy: &evidence.Policy{Class: "safe", Danger: 5, Parts: []string{"files 5"}},
 	}
 	err = r.st.SaveFix(ctx, claimed.ID, claimed.Fence, store.Fix{
-		BaseCommit: r.commit, Diff: []byte(diff), Digest: patch.Digest([]byte(diff)), Fixer: "greeter", Title: "Greet the world",
+		BaseCommit: commit, Diff: []byte(diff), Digest: patch.Digest([]byte(diff)), Fixer: "greeter", Title: "Greet the world",
 		Explanation: "The check was red and is green with this change.", Fingerprint: "f", Evidence: report.JSON(),
 	})
 	if err != nil {

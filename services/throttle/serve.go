@@ -46,7 +46,7 @@ func Serve(ctx context.Context, env *program.Env) error {
 	})
 	intake := &Intake{
 		Store: st, Rate: lease.NewRate(rdb, "sre-agent:rate:"), Events: bus, Counters: env.Telemetry.Counters, Log: env.Log,
-		PerMinute: cfg.WebhookRatePerMinute, Wake: sched.Wake,
+		PerMinute: cfg.WebhookRatePerMinute, AgentEmail: cfg.AgentEmail, Wake: sched.Wake,
 	}
 	stopWake, err := bus.OnWake(sched.Wake)
 	if err != nil {
@@ -62,6 +62,10 @@ func Serve(ctx context.Context, env *program.Env) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { sched.Loop(ctx) })
 	wg.Go(func() { _ = bus.MoveExhausted(ctx, noteDead(st)) })
+	wg.Go(func() { bus.KeepTopology(ctx, cfg.SweepInterval()) })
+	wg.Go(func() {
+		(&Reconciler{Stream: bus, Store: st, Handle: intake.Handle, Log: env.Log, Interval: reconcileEvery}).Loop(ctx)
+	})
 	err = bus.Consume(ctx, streams.Worker{
 		Consumer: streams.ThrottleConsumer, Workers: cfg.ThrottleWorkers, Handle: intake.Handle, Grace: cfg.ShutdownGrace(),
 		Ready: func(ctx context.Context) error { return errors.Join(bus.Ready(ctx), st.Ping(ctx), ping(ctx, rdb)) },

@@ -10,6 +10,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/sre-agent/sre-agent/internal/ci"
@@ -46,6 +47,8 @@ type Intake struct {
 	Log      *slog.Logger
 	// PerMinute is REPO_WEBHOOK_RATE_LIMIT_PER_MINUTE.
 	PerMinute int
+	// AgentEmail is the author of our own commits: their failures are not worked on.
+	AgentEmail string
 	// Wake tells the scheduler that a run is new.
 	Wake func()
 }
@@ -72,6 +75,9 @@ func (t *Intake) Handle(ctx context.Context, m *streams.Message) streams.Outcome
 	return streams.Done()
 }
 
+// reasonOwnAuthor is why a failure of a commit that the agent itself wrote is ignored, wherever it has been merged.
+const reasonOwnAuthor = "own_author"
+
 // delivery reads a delivery from its message's headers, and makes sure that the body is the one they name.
 func delivery(m *streams.Message) (store.Delivery, error) {
 	d := store.Delivery{
@@ -96,7 +102,10 @@ func parse(d store.Delivery, body []byte) (webhook.Event, error) {
 
 func (t *Intake) record(ctx context.Context, d store.Delivery, event webhook.Event) (rec store.Record, throttled bool, err error) {
 	reason := event.Reason
+	own := t.AgentEmail != "" && strings.EqualFold(event.Failure.CommitAuthor, t.AgentEmail)
 	switch {
+	case event.Kind == webhook.Failure && own:
+		reason = reasonOwnAuthor
 	case event.Kind == webhook.Failure && !event.Failure.FromFork():
 		start, err := t.start(ctx, event.Failure)
 		if err != nil {
@@ -134,8 +143,10 @@ func (t *Intake) tell(ctx context.Context, d store.Delivery, event webhook.Event
 		t.Counters.WebhookDeduped(ctx, telemetry.DedupBody)
 	case rec.Outcome == store.OutcomeCoalesced:
 		t.Counters.WebhookDeduped(ctx, telemetry.DedupCoalesced)
-	case rec.Outcome == store.OutcomeIgnored && rec.Reason == "own_branch":
+	case rec.Outcome == store.OutcomeIgnored && rec.Reason == github.IgnoredOwnBranch:
 		t.Counters.LoopBlocked(ctx, telemetry.LoopOwnBranch)
+	case rec.Outcome == store.OutcomeIgnored && rec.Reason == reasonOwnAuthor:
+		t.Counters.LoopBlocked(ctx, telemetry.LoopOwnAuthor)
 	case rec.Outcome == store.OutcomeIgnored:
 		t.Counters.RunSkipped(ctx, telemetry.SkipIgnored)
 	case rec.Outcome == store.OutcomeRun:

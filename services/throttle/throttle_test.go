@@ -1,6 +1,7 @@
 package throttle_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -79,7 +80,7 @@ func newRig(t *testing.T, perMinute int) *rig {
 	r := &rig{st: st, tel: telemetry.NewTest(), bell: &bell{}}
 	r.Intake = &throttle.Intake{
 		Store: st, Rate: lease.NewRate(testenv.Redis(t), "rate:"), Events: r.bell, Counters: r.tel.Counters, Log: r.tel.Log,
-		PerMinute: perMinute, Wake: func() {},
+		PerMinute: perMinute, Wake: func() {}, AgentEmail: "Bot@agent.example",
 	}
 	return r
 }
@@ -116,6 +117,7 @@ func failedRun(n int) []byte {
 
 func TestEveryDeliveryEndsInExactlyOneRecordWithItsReason(t *testing.T) {
 	r := newRig(t, 30)
+	author := bytes.ReplaceAll(failedRun(7), []byte("octocat@github.com"), []byte("bot@agent.example"))
 	fork := githubtest.FailedRun(githubtest.Params{HeadRepository: "stranger/fork"})
 	own := githubtest.FailedRun(githubtest.Params{Branch: "sre-agent/ci-abc"})
 	for _, tc := range []struct {
@@ -131,6 +133,7 @@ func TestEveryDeliveryEndsInExactlyOneRecordWithItsReason(t *testing.T) {
 		{"a ping", "ping", githubtest.Example(githubtest.Ping), "ignored", "ping"},
 		{"an event that nobody knows", "brand_new", []byte(`{"a":1}`), "ignored", "unknown_event"},
 		{"a failure of our own branch", "workflow_run", own, "ignored", "own_branch"},
+		{"a failure of a commit that we wrote", "workflow_run", author, "ignored", "own_author"},
 		{"a failure of a fork", "workflow_run", fork, "ignored", "fork"},
 		{"a body that lacks what is needed", "workflow_run", []byte(`{"action":"completed"}`), "dead", "malformed"},
 	} {

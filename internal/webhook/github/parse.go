@@ -71,6 +71,11 @@ type workflowRun struct {
 	Actor           user          `json:"actor"`
 	TriggeringActor user          `json:"triggering_actor"`
 	PullRequests    []pullRequest `json:"pull_requests"`
+	HeadCommit      struct {
+		Author struct {
+			Email string `json:"email"`
+		} `json:"author"`
+	} `json:"head_commit"`
 }
 
 type pullRequest struct {
@@ -177,6 +182,7 @@ func normalise(p payload) (ci.Failure, error) {
 		RunURL:         c.url("workflow_run.html_url", run.HTMLURL),
 		Conclusion:     run.Conclusion,
 		Actor:          c.optionalText("workflow_run.triggering_actor.login", firstOf(run.TriggeringActor.Login, run.Actor.Login), 100),
+		CommitAuthor:   c.optionalText("workflow_run.head_commit.author.email", run.HeadCommit.Author.Email, 320),
 	}
 	if c.err != nil {
 		return ci.Failure{}, c.err

@@ -73,7 +73,7 @@ func TestFailedRunPutsEveryParameterWhereParseFindsIt(t *testing.T) {
 		},
 		HeadRepository: "acme/shop", Branch: "feature/x", BaseBranch: "release", Commit: strings.Repeat("ab", 20),
 		Workflow: ".github/workflows/ci.yml", WorkflowName: "CI", RunID: "9007199254740993", RunAttempt: 3,
-		RunURL: "http://127.0.0.1:3000/acme/shop/actions/runs/9007199254740993", Conclusion: "timed_out", Actor: "mona",
+		RunURL: "http://127.0.0.1:3000/acme/shop/actions/runs/9007199254740993", Conclusion: "timed_out", Actor: "mona", CommitAuthor: "octocat@github.com",
 	}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("Parse (-want +got):\n%s", diff)
