@@ -5,17 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
+	"github.com/sre-agent/sre-agent/internal/cluster"
 	"github.com/sre-agent/sre-agent/internal/demo"
 	"github.com/sre-agent/sre-agent/internal/forge/forgetest"
 	"github.com/sre-agent/sre-agent/internal/store"
@@ -23,23 +21,13 @@ import (
 	"github.com/sre-agent/sre-agent/internal/webhook/github/githubtest"
 )
 
-var programs = []string{"ingest", "throttle", "runner", "publisher"}
-
 // binaries builds the four programs and a NATS server once for all tests.
 var binaries = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "sre-agent-e2e-")
 	if err != nil {
 		return "", err
 	}
-	args := []string{"build", "-o", dir + "/"}
-	for _, p := range programs {
-		args = append(args, "github.com/sre-agent/sre-agent/cmd/"+p)
-	}
-	args = append(args, "github.com/nats-io/nats-server/v2")
-	if out, err := exec.CommandContext(context.Background(), "go", args...).CombinedOutput(); err != nil {
-		return "", fmt.Errorf("go build: %w\n%s", err, out)
-	}
-	return dir, nil
+	return dir, cluster.Build(context.Background(), dir)
 })
 
 func TestMain(m *testing.M) {
@@ -50,57 +38,27 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// process is a program that can be killed and started again.
+// process is a program that can be killed and started again, and fails its test when it can't.
 type process struct {
-	t    *testing.T
-	name string
-	path string
-	args []string
-	env  []string
-	log  string
-	cmd  *exec.Cmd
-	done chan struct{}
+	t *testing.T
+	*cluster.Process
 }
 
 func (p *process) start() {
 	p.t.Helper()
-	out, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
+	if err := p.Start(); err != nil {
 		p.t.Fatal(err)
 	}
-	p.cmd = exec.CommandContext(context.Background(), p.path, p.args...)
-	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = p.env, out, out
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := p.cmd.Start(); err != nil {
-		p.t.Fatal(err)
-	}
-	p.done = make(chan struct{})
-	go func(cmd *exec.Cmd, done chan struct{}) {
-		_ = cmd.Wait()
-		_ = out.Close()
-		close(done)
-	}(p.cmd, p.done)
 }
 
-// kill is kill -9: nothing is flushed, handed back or said.
-func (p *process) kill() {
-	_ = p.cmd.Process.Kill()
-	<-p.done
-}
-
-// stop is SIGTERM, as an orchestrator would.
 func (p *process) stop() {
-	_ = p.cmd.Process.Signal(syscall.SIGTERM)
-	select {
-	case <-p.done:
-	case <-time.After(30 * time.Second):
-		p.t.Errorf("%s did not stop within 30 s of SIGTERM", p.name)
-		p.kill()
+	if err := p.Stop(30 * time.Second); err != nil {
+		p.t.Error(err)
 	}
 }
 
-// cluster is the whole system as processes.
-type cluster struct {
+// system is the whole system as processes.
+type system struct {
 	t     *testing.T
 	scene *demo.Scene
 	st    *store.Store
@@ -109,7 +67,13 @@ type cluster struct {
 }
 
 // startCluster starts everything; knobs override the configuration.
-func startCluster(t *testing.T, knobs map[string]string) *cluster {
+func startCluster(t *testing.T, knobs map[string]string) *system {
+	t.Helper()
+	return startClusterOn(t, testenv.Postgres(t), testenv.RedisURL(t), knobs)
+}
+
+// startClusterOn starts everything on a PostgreSQL and a Redis of the test's own.
+func startClusterOn(t *testing.T, database, redis string, knobs map[string]string) *system {
 	t.Helper()
 	bin, err := binaries()
 	if err != nil {
@@ -126,10 +90,9 @@ func startCluster(t *testing.T, knobs map[string]string) *cluster {
 		}
 		_ = scene.Close()
 	})
-	c := &cluster{t: t, scene: scene, procs: map[string]*process{}}
-	database := testenv.Postgres(t)
+	c := &system{t: t, scene: scene, procs: map[string]*process{}}
 	env := map[string]string{
-		"DATABASE_URL": database, "REDIS_URL": testenv.RedisURL(t), "NATS_URL": c.startNATS(bin, dir),
+		"DATABASE_URL": database, "REDIS_URL": redis, "NATS_URL": c.startNATS(bin, dir),
 	}
 	for k, v := range scene.Environ() {
 		env[k] = v
@@ -137,7 +100,7 @@ func startCluster(t *testing.T, knobs map[string]string) *cluster {
 	for k, v := range knobs {
 		env[k] = v
 	}
-	for _, name := range programs {
+	for _, name := range cluster.Programs {
 		c.startProgram(bin, dir, name, env)
 	}
 	if c.st, err = store.Open(t.Context(), database, store.Options{MaxConns: 2}); err != nil {
@@ -147,68 +110,37 @@ func startCluster(t *testing.T, knobs map[string]string) *cluster {
 	return c
 }
 
-func (c *cluster) startNATS(bin, dir string) string {
-	addr := freeAddr(c.t)
-	_, port, _ := net.SplitHostPort(addr)
-	p := &process{
-		t: c.t, name: "nats", path: filepath.Join(bin, "nats-server"), log: filepath.Join(dir, "nats.log"), env: os.Environ(),
-		args: []string{"-c", "../../deploy/nats.conf", "-a", "127.0.0.1", "-p", port, "-m", "0", "-sd", filepath.Join(dir, "nats")},
+func (c *system) startNATS(bin, dir string) string {
+	addr := c.freeAddr()
+	p, err := cluster.NATS(bin, dir, "../../deploy/nats.conf", addr)
+	if err != nil {
+		c.t.Fatal(err)
 	}
-	p.start()
-	c.procs["nats"] = p
-	c.t.Cleanup(p.stop)
+	c.add(p)
 	return "nats://" + addr
 }
 
-func (c *cluster) startProgram(bin, dir, name string, env map[string]string) {
-	addr := freeAddr(c.t)
-	data := filepath.Join(dir, name)
-	p := &process{
-		t: c.t, name: name, path: filepath.Join(bin, name), log: filepath.Join(dir, name+".log"),
-		env: []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "HTTP_ADDR=" + addr, "DATA_DIR=" + data, "LOG_LEVEL=debug"},
-	}
-	for _, own := range needs[name] {
-		if v, ok := env[own]; ok {
-			p.env = append(p.env, own+"="+v)
-		}
-	}
-	for k, v := range env {
-		if !isPart(k) {
-			p.env = append(p.env, k+"="+v)
-		}
-	}
-	p.start()
-	c.procs[name] = p
-	c.t.Cleanup(func() {
-		p.stop()
-		if c.t.Failed() {
-			if text, err := os.ReadFile(p.log); err == nil {
-				c.t.Logf("--- %s\n%s", name, tail(string(text), 40))
-			}
-		}
-	})
+func (c *system) startProgram(bin, dir, name string, env map[string]string) {
+	addr := c.freeAddr()
+	c.add(cluster.Program(bin, dir, name, name, addr, env))
 	if name == "ingest" {
 		c.url = "http://" + addr
 	}
 }
 
-// needs says which addresses and secrets each program is given, and no more.
-var needs = map[string][]string{
-	"ingest":    {"NATS_URL", "GITHUB_WEBHOOK_SECRETS"},
-	"throttle":  {"NATS_URL", "DATABASE_URL", "REDIS_URL"},
-	"runner":    {"NATS_URL", "DATABASE_URL", "REDIS_URL", "GITHUB_API_URL", "GITHUB_GIT_URL", "GITHUB_READ_TOKEN"},
-	"publisher": {"NATS_URL", "DATABASE_URL", "GITHUB_API_URL", "GITHUB_GIT_URL", "GITHUB_WRITE_TOKEN"},
-}
-
-func isPart(name string) bool {
-	for _, list := range needs {
-		for _, n := range list {
-			if n == name {
-				return true
+// add starts a process and stops it with the test.
+func (c *system) add(started *cluster.Process) {
+	p := &process{t: c.t, Process: started}
+	p.start()
+	c.procs[p.Name] = p
+	c.t.Cleanup(func() {
+		p.stop()
+		if c.t.Failed() {
+			if text, err := os.ReadFile(p.Log); err == nil {
+				c.t.Logf("--- %s\n%s", p.Name, tail(string(text), 40))
 			}
 		}
-	}
-	return false
+	})
 }
 
 func tail(s string, lines int) string {
@@ -216,14 +148,13 @@ func tail(s string, lines int) string {
 	return strings.Join(all[max(0, len(all)-lines):], "\n")
 }
 
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	ln, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+func (c *system) freeAddr() string {
+	c.t.Helper()
+	addr, err := cluster.FreeAddr(c.t.Context())
 	if err != nil {
-		t.Fatal(err)
+		c.t.Fatal(err)
 	}
-	defer func() { _ = ln.Close() }()
-	return ln.Addr().String()
+	return addr
 }
 
 // failed is one red workflow of the scene's repository.
@@ -233,7 +164,7 @@ type failed struct {
 }
 
 // fail makes another workflow of the scene's commit red, with the same log.
-func (c *cluster) fail(n int) failed {
+func (c *system) fail(n int) failed {
 	c.t.Helper()
 	runID := int64(demo.RunID + 1000 + n)
 	name := fmt.Sprintf("Check %d", n)
@@ -248,7 +179,7 @@ func (c *cluster) fail(n int) failed {
 }
 
 // send sends an event until it is answered 2xx, as somebody who redelivers failed deliveries does.
-func (c *cluster) send(event, delivery string, body []byte) {
+func (c *system) send(event, delivery string, body []byte) {
 	c.t.Helper()
 	secret := c.scene.Environ()["GITHUB_WEBHOOK_SECRETS"]
 	client := &http.Client{Timeout: 10 * time.Second}
@@ -264,7 +195,7 @@ func (c *cluster) send(event, delivery string, body []byte) {
 }
 
 // ended waits until the run of a workflow has ended.
-func (c *cluster) ended(f failed, within time.Duration) store.Run {
+func (c *system) ended(f failed, within time.Duration) store.Run {
 	c.t.Helper()
 	var last store.Run
 	deadline := time.Now().Add(within)
@@ -291,7 +222,7 @@ func (c *cluster) ended(f failed, within time.Duration) store.Run {
 }
 
 // prs are the pull requests of a workflow's run.
-func (c *cluster) prs(r store.Run) (n int) {
+func (c *system) prs(r store.Run) (n int) {
 	key := r.RunKey
 	for _, pr := range c.scene.PullRequests() {
 		if strings.Contains(pr.Body, key) {

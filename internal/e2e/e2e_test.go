@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sre-agent/sre-agent/internal/cluster"
 	"github.com/sre-agent/sre-agent/internal/testenv"
 	"github.com/sre-agent/sre-agent/internal/webhook/github/githubtest"
 )
@@ -39,8 +40,8 @@ func TestFourProcessesTurnOneFailureIntoOneVerifiedPullRequest(t *testing.T) {
 	if counts["run"] != 1 || counts["ignored"] != 2 {
 		t.Errorf("records: %v", counts)
 	}
-	for _, name := range programs {
-		for _, e := range c.procs[name].env {
+	for _, name := range cluster.Programs {
+		for _, e := range c.procs[name].Env {
 			if addr, ok := strings.CutPrefix(e, "HTTP_ADDR="); ok {
 				res, err := http.Get("http://" + addr + "/readyz")
 				if err != nil || res.StatusCode != http.StatusOK {
@@ -82,11 +83,11 @@ func TestKillNineAtRandomMoments(t *testing.T) {
 	crashed := 0
 	for n := warm; n < warm+rounds; n++ {
 		f := c.fail(n)
-		victim := c.procs[programs[random.IntN(len(programs))]]
+		victim := c.procs[cluster.Programs[random.IntN(len(cluster.Programs))]]
 		moment := time.Duration(random.Int64N(int64(flow)))
 		killed := make(chan struct{})
 		timer := time.AfterFunc(moment, func() {
-			victim.kill()
+			victim.Kill()
 			victim.start()
 			close(killed)
 		})
@@ -99,12 +100,12 @@ func TestKillNineAtRandomMoments(t *testing.T) {
 		began := time.Now()
 		r := c.ended(f, time.Minute)
 		if r.State != "published" || c.prs(r) != 1 {
-			t.Fatalf("round %d, %s killed after %v: %s(%s) %s, %d pull requests", n, victim.name, moment, r.State, r.Reason, r.Explanation, c.prs(r))
+			t.Fatalf("round %d, %s killed after %v: %s(%s) %s, %d pull requests", n, victim.Name, moment, r.State, r.Reason, r.Explanation, c.prs(r))
 		}
 		if r.AttemptCount > 1 {
 			crashed++
 		}
-		t.Logf("round %d: %s killed after %v, published %v later, attempt %d", n, victim.name, moment.Round(time.Millisecond), time.Since(began).Round(time.Millisecond), r.AttemptCount)
+		t.Logf("round %d: %s killed after %v, published %v later, attempt %d", n, victim.Name, moment.Round(time.Millisecond), time.Since(began).Round(time.Millisecond), r.AttemptCount)
 	}
 	if n := len(c.scene.PullRequests()); n != rounds+warm {
 		t.Errorf("%d pull requests after %d failures", n, rounds+warm)

@@ -16,7 +16,7 @@ import (
 )
 
 // repository makes a repository on the forge and returns what a webhook about its head would say.
-func (c *cluster) repository(name string, n int, log string, fill func(dir string)) failed {
+func (c *system) repository(name string, n int, log string, fill func(dir string)) failed {
 	c.t.Helper()
 	repo, err := c.scene.Forge.CreateRepo(demo.Owner, name, demo.Branch)
 	if err != nil {
