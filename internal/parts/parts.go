@@ -20,7 +20,7 @@ import (
 func Limits(c *config.Config) run.Limits {
 	return run.Limits{
 		MaxAttempts: c.MaxAttempts, BaseBackoff: c.BaseBackoff(), MaxBackoff: c.MaxBackoff(), Cooldown: c.Cooldown(),
-		PerRepository: c.ConcurrencyLimit,
+		PerRepository: c.ConcurrencyLimit, Lease: c.LeaseTTL(),
 	}
 }
 

@@ -60,6 +60,8 @@ type Limits struct {
 	Cooldown    time.Duration
 	// PerRepository is how many runs of one repository may be active at once.
 	PerRepository int
+	// Lease is how long a holder may be silent.
+	Lease time.Duration
 }
 
 // Backoff is the rest after the end of attempt n (1 is the first): min(max, base·2^(n−1)).

@@ -111,7 +111,7 @@ func (s *Store) TakeBack(ctx context.Context, limits run.Limits, n int32) ([]Run
 	var ids []int64
 	err := s.inTx(ctx, "take back expired leases", func(q *db.Queries) error {
 		ids = nil
-		expired, err := q.TakeExpired(ctx, n)
+		expired, err := q.TakeExpired(ctx, db.TakeExpiredParams{GraceSeconds: limits.Lease.Seconds(), MaxRows: n})
 		if err != nil {
 			return err
 		}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/exaring/otelpgx"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"go.opentelemetry.io/otel/trace"
 
@@ -84,6 +85,23 @@ func (s *Store) inTx(ctx context.Context, op string, f func(*db.Queries) error) 
 		return fmt.Errorf("%s: %w", op, err)
 	}
 	return nil
+}
+
+// Unreachable says whether an error is the database's absence rather than its answer: trying again may help.
+func Unreachable(err error) bool {
+	if err == nil || errors.Is(err, ErrFenced) || errors.Is(err, ErrNotFound) {
+		return false
+	}
+	var pg *pgconn.PgError
+	if !errors.As(err, &pg) {
+		return true
+	}
+	switch pg.Code[:2] {
+	case "08", "53", "57": // connection, resources, operator intervention (shutting down, starting up)
+		return true
+	default:
+		return false
+	}
 }
 
 // one turns "no rows" into ErrNotFound.

@@ -410,3 +410,18 @@ func TestAPublicationIsIntendedOnceAndAdopted(t *testing.T) {
 		t.Errorf("history: %+v, %v", h, err)
 	}
 }
+
+func TestAfterARestartOfTheDatabaseHoldersGetALeaseToShowThatTheyLive(t *testing.T) {
+	s := open(t)
+	r := claimed(t, s, failure(1, 1))
+	exec(t, s, "update runs set lease_expires_at = now() - interval '1 second'")
+	graceful := limits
+	graceful.Lease = 10_000 * time.Hour // the database was started within it
+	taken, err := s.TakeBack(t.Context(), graceful, 10)
+	if err != nil || len(taken) != 0 {
+		t.Errorf("%d taken back right after the restart, %v", len(taken), err)
+	}
+	if err := s.GiveBack(t.Context(), r.ID, r.Fence, store.GiveBack{Reason: "dependency"}); err != nil {
+		t.Errorf("the holder can't hand it back: %v", err)
+	}
+}

@@ -208,20 +208,21 @@ func (s *Service) renew(ctx context.Context, r store.Run, token string) error {
 var errStopping = errors.New("the runner is stopping")
 
 // settle writes an attempt's end. If the process dies before the commit the attempt has crashed; if it dies
-// after, the message comes again and finds the run moved on. When the write itself fails, the lease runs out
-// and the run is taken back.
+// after, the message comes again and finds the run moved on. When the write can't be made at all, the lease runs
+// out and the run is taken back.
 func (s *Service) settle(ctx context.Context, r store.Run, res Result) streams.Outcome {
-	var err error
-	switch {
-	case res.Err != nil:
-		err = s.giveBack(ctx, r, &res)
-	case res.State == run.Fixed:
-		err = s.Store.SaveFix(ctx, r.ID, r.Fence, res.Fix)
-	default:
-		err = s.Store.EndRun(ctx, r.ID, r.Fence, store.End{
-			State: res.State, Reason: res.Reason, Explanation: res.Explanation, Fingerprint: res.Fingerprint, Evidence: res.Evidence,
-		})
-	}
+	err := s.persist(ctx, func() error {
+		switch {
+		case res.Err != nil:
+			return s.giveBack(ctx, r, &res)
+		case res.State == run.Fixed:
+			return s.Store.SaveFix(ctx, r.ID, r.Fence, res.Fix)
+		default:
+			return s.Store.EndRun(ctx, r.ID, r.Fence, store.End{
+				State: res.State, Reason: res.Reason, Explanation: res.Explanation, Fingerprint: res.Fingerprint, Evidence: res.Evidence,
+			})
+		}
+	})
 	if errors.Is(err, store.ErrFenced) {
 		s.Log.WarnContext(ctx, "result refused: the run is no longer ours", "run_id", r.ID, "fence", r.Fence)
 		return streams.Done()
@@ -231,6 +232,27 @@ func (s *Service) settle(ctx context.Context, r store.Run, res Result) streams.O
 	}
 	s.tell(ctx, r, res)
 	return streams.Done()
+}
+
+// persist goes on trying while the database is away, for as long as it would take to lose the run twice over: an
+// outage of the judge must not cost a result, or an attempt.
+func (s *Service) persist(ctx context.Context, write func() error) error {
+	deadline := time.NewTimer(2 * s.TTL)
+	defer deadline.Stop()
+	pause := 50 * time.Millisecond
+	for {
+		err := write()
+		if !store.Unreachable(err) {
+			return err
+		}
+		s.Log.WarnContext(ctx, "the result is not written yet; trying again", "error", err)
+		select {
+		case <-deadline.C:
+			return err
+		case <-time.After(pause):
+			pause = min(2*pause, time.Second)
+		}
+	}
 }
 
 func (s *Service) giveBack(ctx context.Context, r store.Run, res *Result) error {

@@ -66,8 +66,9 @@ func TestALostReplyOfACommitIsNotASecondExecution(t *testing.T) {
 			d := &deaf{Store: r.st, lost: map[string]bool{"save": true, "end": true, "claim": true}}
 			d.lost[tc.lost] = false
 			s.Store = d
-			if o := s.Handle(t.Context(), m); !o.Left() {
-				t.Fatalf("the message is settled although its effect is unknown: %s", o)
+			o := s.Handle(t.Context(), m)
+			if o.Left() != (tc.lost == "claim") {
+				t.Fatal(o)
 			}
 			if tc.lost == "claim" {
 				// Nobody knows of the claim: its lease runs out, the attempt counts as crashed, and the run comes again.
@@ -85,5 +86,31 @@ func TestALostReplyOfACommitIsNotASecondExecution(t *testing.T) {
 				t.Errorf("executed %d times, %s(%s)", executed, got.State, got.Reason)
 			}
 		})
+	}
+}
+
+// away is a store that is away for the first few writes of a result.
+type away struct {
+	*store.Store
+	refuse int
+}
+
+func (a *away) SaveFix(ctx context.Context, id, fence int64, f store.Fix) error {
+	if a.refuse--; a.refuse >= 0 {
+		return errors.New("dial: connection refused")
+	}
+	return a.Store.SaveFix(ctx, id, fence, f)
+}
+
+func TestAResultOutlivesAnOutageOfTheDatabase(t *testing.T) {
+	r := newRig(t)
+	m := r.rung(1)
+	s := r.service(fixes)
+	s.Store = &away{Store: r.st, refuse: 3}
+	if o := s.Handle(t.Context(), m); o.String() != "done" {
+		t.Fatal(o)
+	}
+	if got := r.state(m.RunID); got.State != "fixed" || got.AttemptCount != 1 {
+		t.Errorf("%s(%s), %d attempts", got.State, got.Reason, got.AttemptCount)
 	}
 }

@@ -541,12 +541,19 @@ func (q *Queries) StartAttempt(ctx context.Context, arg StartAttemptParams) erro
 
 const takeExpired = `-- name: TakeExpired :many
 select id, run_key, repository_id, failure, state, reason, explanation, not_before, rung_at, rings, fence, attempt_count, transient_count, holder, lease_expires_at, attempt_started_at, attempt_ended_at, fingerprint, generation, attempts_forgiven, trace_parent, created_at, updated_at, ended_at from runs where state in ('running', 'publishing') and lease_expires_at < now()
-order by lease_expires_at limit $1 for update skip locked
+  and pg_postmaster_start_time() + make_interval(secs => $1::float8) < now()
+order by lease_expires_at limit $2 for update skip locked
 `
 
-// Locks runs whose holder has not renewed in time, one sweeper at a time.
-func (q *Queries) TakeExpired(ctx context.Context, maxRows int32) ([]Run, error) {
-	rows, err := q.db.Query(ctx, takeExpired, maxRows)
+type TakeExpiredParams struct {
+	GraceSeconds float64
+	MaxRows      int32
+}
+
+// Locks runs whose holder has not renewed in time, one sweeper at a time. After a restart of the database itself
+// every holder gets the length of a lease to show that it is alive: the outage was not theirs.
+func (q *Queries) TakeExpired(ctx context.Context, arg TakeExpiredParams) ([]Run, error) {
+	rows, err := q.db.Query(ctx, takeExpired, arg.GraceSeconds, arg.MaxRows)
 	if err != nil {
 		return nil, err
 	}

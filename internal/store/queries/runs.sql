@@ -82,8 +82,10 @@ update attempts set ended_at = now(), outcome = 'given_back', number = null, rea
 where run_id = @run_id and fence = @fence and ended_at is null;
 
 -- name: TakeExpired :many
--- Locks runs whose holder has not renewed in time, one sweeper at a time.
+-- Locks runs whose holder has not renewed in time, one sweeper at a time. After a restart of the database itself
+-- every holder gets the length of a lease to show that it is alive: the outage was not theirs.
 select * from runs where state in ('running', 'publishing') and lease_expires_at < now()
+  and pg_postmaster_start_time() + make_interval(secs => @grace_seconds::float8) < now()
 order by lease_expires_at limit @max_rows for update skip locked;
 
 -- name: WaitForRetry :execrows
