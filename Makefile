@@ -29,6 +29,28 @@ test: setup ## run all tests on real services (PKG=./internal/lease ARGS='-run S
 	@$(GO) build -o $(BIN)/with ./internal/devtools/with
 	@exec $(BIN)/with $(GO) test -race -timeout 20m $(ARGS) $(PKG)
 
+.PHONY: chaos
+chaos: setup ## break the whole system at random moments and check that every promise held (ROUNDS=50 SEED=7; DEFAULTS=1: only measure recovery)
+	@$(GO) build -o $(BIN)/chaos ./cmd/chaos
+	@exec $(BIN)/chaos -rounds $(or $(ROUNDS),5) -seed $(or $(SEED),0) $(if $(DEFAULTS),-defaults)
+
+.PHONY: mutants
+mutants: setup ## remove each guard in turn and see a test go red (RUN=fence JOBS=2)
+	@$(GO) build -o $(BIN)/with ./internal/devtools/with
+	@$(GO) build -o $(BIN)/mutants ./internal/devtools/mutants
+	@exec $(BIN)/with $(BIN)/mutants -jobs $(or $(JOBS),2) $(if $(RUN),-run '$(RUN)')
+
+.PHONY: bench-fairness
+bench-fairness: setup ## measure what a quiet repository feels of a noisy one: 1,500 runs in a storm, then 100,000 waiting
+	@$(GO) build -o $(BIN)/bench ./cmd/bench
+	@$(BIN)/bench fairness -storm 1500
+	@$(BIN)/bench fairness -storm 100000 -preload
+
+.PHONY: bench-schedule
+bench-schedule: setup ## measure what a start costs while 1,000, 100,000 and 1,000,000 runs wait
+	@$(GO) build -o $(BIN)/bench ./cmd/bench
+	@$(BIN)/bench schedule
+
 .PHONY: check
 check: tools ## formatting, go vet, linters, generated files, go.mod
 	@unformatted="$$($(BIN)/gofumpt -l .)"; \

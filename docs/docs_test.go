@@ -210,7 +210,7 @@ func TestEveryCommandInTheTextExists(t *testing.T) {
 	found(t, regexp.MustCompile(`\bsre-agent ([a-z]+)\b`), page.code, func(_ page, name string) bool {
 		return slices.Contains(commands, name)
 	}, "is no command of sre-agent")
-	found(t, regexp.MustCompile(`\bsre-agent (?:runs|streams) ([a-z]+)\b`), page.code, func(_ page, name string) bool {
+	found(t, regexp.MustCompile(`\bsre-agent (?:runs|streams|dead|deliveries) ([a-z]+)\b`), page.code, func(_ page, name string) bool {
 		return slices.Contains(commands, name)
 	}, "is no command of sre-agent")
 }

@@ -26,7 +26,8 @@ const (
 func bodiesConfig(s Settings) jetstream.ObjectStoreConfig {
 	return jetstream.ObjectStoreConfig{
 		Bucket: bodiesBucket, Description: "delivery bodies above max_payload",
-		TTL: s.DeliveriesMaxAge, Storage: jetstream.FileStorage, Replicas: max(1, s.Replicas),
+		// As long as the message that names it may live: in DELIVERIES, or in DEAD.
+		TTL: max(s.DeliveriesMaxAge, deadMaxAge), Storage: jetstream.FileStorage, Replicas: max(1, s.Replicas),
 	}
 }
 

@@ -188,7 +188,7 @@ func nextKept(ctx context.Context, it jetstream.MessagesContext) (k Kept, pendin
 	if err != nil {
 		return k, 0, err
 	}
-	size, _ := strconv.Atoi(raw.Headers().Get("Nats-Msg-Size")) // only shown
+	size, _ := strconv.Atoi(raw.Headers().Get(nats.MsgSize)) // only shown
 	return Kept{
 		Stream: meta.Stream, Sequence: meta.Sequence.Stream, Time: meta.Timestamp, Subject: raw.Subject(), Header: raw.Headers(), Bytes: size,
 	}, meta.NumPending, nil
@@ -198,8 +198,11 @@ func (b *Bus) stream(ctx context.Context, name string) (jetstream.Stream, error)
 	ctx, cancel := context.WithTimeout(ctx, publishWait)
 	defer cancel()
 	s, err := b.js.Stream(ctx, name)
-	if err != nil {
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return nil, fmt.Errorf("stream %s: %w", name, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: stream %s: %w", ErrUnavailable, name, err)
 	}
 	return s, nil
 }
@@ -217,7 +220,7 @@ func (b *Bus) get(ctx context.Context, name string, sequence uint64) (*jetstream
 		return nil, fmt.Errorf("message %d of %s: %w", sequence, name, ErrGone)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("message %d of %s: %w", sequence, name, err)
+		return nil, fmt.Errorf("%w: message %d of %s: %w", ErrUnavailable, sequence, name, err)
 	}
 	return raw, nil
 }

@@ -29,8 +29,9 @@ type Row struct {
 }
 
 const (
-	day = 24 * time.Hour
-	gib = 1 << 30
+	day        = 24 * time.Hour
+	deadMaxAge = 30 * day
+	gib        = 1 << 30
 )
 
 // Topology is the one table of streams and consumers.
@@ -42,6 +43,9 @@ const (
 // to show a sign of life.
 func Topology(s Settings) []Row {
 	patient := []time.Duration{30 * time.Second, time.Minute, 2 * time.Minute, 5 * time.Minute, 10 * time.Minute}
+	// No row knows of a delivery that throttle had in hand when it was killed, so nobody but the stream brings it
+	// again; for the other consumers the sweeper rings.
+	prompt := append([]time.Duration{4 * time.Second, 4 * time.Second, 4 * time.Second}, patient...)
 	return []Row{
 		{
 			Stream: jetstream.StreamConfig{
@@ -49,7 +53,7 @@ func Topology(s Settings) []Row {
 				Retention: jetstream.LimitsPolicy, MaxAge: s.DeliveriesMaxAge, MaxBytes: s.DeliveriesMaxBytes,
 				Discard: jetstream.DiscardNew, Duplicates: day,
 			},
-			Consumers: []jetstream.ConsumerConfig{consumer(ThrottleConsumer, 10, patient)},
+			Consumers: []jetstream.ConsumerConfig{consumer(ThrottleConsumer, 10, prompt)},
 		},
 		{
 			Stream: jetstream.StreamConfig{
@@ -74,7 +78,7 @@ func Topology(s Settings) []Row {
 		{
 			Stream: jetstream.StreamConfig{
 				Name: DeadStream, Subjects: []string{"dead.>"}, Description: "messages given up, with the reason",
-				Retention: jetstream.LimitsPolicy, MaxAge: 30 * day, MaxBytes: gib, Discard: jetstream.DiscardNew, Duplicates: day,
+				Retention: jetstream.LimitsPolicy, MaxAge: deadMaxAge, MaxBytes: gib, Discard: jetstream.DiscardNew, Duplicates: day,
 			},
 		},
 		{

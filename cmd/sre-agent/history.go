@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,27 +32,48 @@ func (t terminal) history(h store.History) {
 		t.field("not before", r.NotBefore.Local().Format(time.DateTime))
 	}
 	t.printf("\n%s  (%s)\n", t.bold("timeline"), r.CreatedAt.Local().Format(time.DateOnly))
+	for _, e := range t.timeline(h) {
+		e.print()
+	}
+	t.lastCheck(h.Attempts)
+}
+
+// entry is one thing of a timeline.
+type entry struct {
+	when  time.Time
+	print func()
+}
+
+func (t terminal) timeline(h store.History) []entry {
+	var entries []entry
+	at := func(when time.Time, what, text string) {
+		entries = append(entries, entry{when, func() { t.at(when, what, text) }})
+	}
 	for _, d := range h.Deliveries {
-		t.at(d.ReceivedAt, "delivery", fmt.Sprintf("%s %s: %s", d.Event, d.DeliveryID, withReason(d.Outcome, d.Reason)))
+		at(d.ReceivedAt, "delivery", fmt.Sprintf("%s %s: %s", d.Event, d.DeliveryID, withReason(d.Outcome, d.Reason)))
 	}
 	for _, a := range h.Attempts {
-		t.attempt(a)
+		entries = append(entries, entry{a.StartedAt, func() { t.attempt(a) }})
+	}
+	for _, a := range h.Actions {
+		at(a.At, a.Action, fmt.Sprintf("by %s: %s; it was %s", a.Who, a.Why, withReason(a.BeforeState, a.BeforeReason)))
 	}
 	if h.Fix != nil {
-		t.at(h.Fix.CreatedAt, "fix", fmt.Sprintf("%s by %s, %s", h.Fix.Title, h.Fix.Fixer, h.Fix.Digest))
+		at(h.Fix.CreatedAt, "fix", fmt.Sprintf("%s by %s, %s", h.Fix.Title, h.Fix.Fixer, h.Fix.Digest))
 	}
 	if p := h.Publication; p != nil {
-		t.at(p.CreatedAt, "publication", fmt.Sprintf("branch %s into %s, commit %s", p.Branch, p.BaseBranch, short(p.CommitID)))
+		at(p.CreatedAt, "publication", fmt.Sprintf("branch %s into %s, commit %s", p.Branch, p.BaseBranch, short(p.CommitID)))
 		text := withReason(p.State, p.Reason)
 		if p.PrUrl != nil {
 			text += " " + *p.PrUrl
 		}
-		t.at(p.UpdatedAt, "publication", text)
+		at(p.UpdatedAt, "publication", text)
 	}
-	if r.EndedAt != nil {
-		t.at(*r.EndedAt, "end", withReason(r.State, r.Reason))
+	if r := h.Run; r.EndedAt != nil {
+		at(*r.EndedAt, "end", withReason(r.State, r.Reason))
 	}
-	t.lastCheck(h.Attempts)
+	slices.SortStableFunc(entries, func(a, b entry) int { return a.when.Compare(b.when) })
+	return entries
 }
 
 func (t terminal) state(r store.Run) string {

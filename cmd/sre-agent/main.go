@@ -84,7 +84,8 @@ func (a *app) root() *cobra.Command {
 		PersistentPreRun: func(*cobra.Command, []string) { a.started = true },
 		RunE:             group,
 	}
-	root.AddCommand(a.upCommand(), a.demoCommand(), a.migrateCommand(), a.streamsCommand(), a.runsCommand(), a.configCommand(), a.versionCommand())
+	root.AddCommand(a.upCommand(), a.demoCommand(), a.migrateCommand(), a.streamsCommand(), a.runsCommand(), a.deliveriesCommand(),
+		a.deadCommand(), a.configCommand(), a.versionCommand())
 	return root
 }
 

@@ -20,8 +20,9 @@ var states = []run.State{
 }
 
 func (a *app) runsCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "runs", Short: "Look at runs", RunE: group}
+	cmd := &cobra.Command{Use: "runs", Short: "Look at runs, and act on them", RunE: group}
 	cmd.AddCommand(a.runsListCommand(), a.runsShowCommand())
+	cmd.AddCommand(a.actionCommands()...)
 	return cmd
 }
 

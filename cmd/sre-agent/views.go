@@ -30,6 +30,7 @@ type historyView struct {
 	runView
 	Deliveries     []deliveryView   `json:"deliveries"`
 	AttemptHistory []attemptView    `json:"attempt_history"`
+	Actions        []actionView     `json:"actions"`
 	Fix            *fixView         `json:"fix,omitempty"`
 	Publication    *publicationView `json:"publication,omitempty"`
 }
@@ -51,6 +52,15 @@ type attemptView struct {
 	Outcome   *string         `json:"outcome,omitempty"`
 	Reason    string          `json:"reason,omitempty"`
 	Evidence  json.RawMessage `json:"evidence"`
+}
+
+type actionView struct {
+	At           time.Time `json:"at"`
+	Action       string    `json:"action"`
+	Who          string    `json:"who"`
+	Why          string    `json:"why"`
+	BeforeState  string    `json:"before_state"`
+	BeforeReason string    `json:"before_reason,omitempty"`
 }
 
 type fixView struct {
@@ -84,7 +94,7 @@ func viewOfRun(r store.Run) runView {
 }
 
 func viewOfHistory(h store.History) historyView {
-	v := historyView{runView: viewOfRun(h.Run), Deliveries: []deliveryView{}, AttemptHistory: []attemptView{}}
+	v := historyView{runView: viewOfRun(h.Run), Deliveries: []deliveryView{}, AttemptHistory: []attemptView{}, Actions: []actionView{}}
 	for _, d := range h.Deliveries {
 		v.Deliveries = append(v.Deliveries, deliveryView{d.DeliveryID, d.Event, d.Outcome, d.Reason, d.ReceivedAt})
 	}
@@ -92,6 +102,9 @@ func viewOfHistory(h store.History) historyView {
 		v.AttemptHistory = append(v.AttemptHistory, attemptView{
 			at.Number, at.Fence, at.Holder, at.StartedAt, at.EndedAt, at.Outcome, at.Reason, at.Evidence,
 		})
+	}
+	for _, ac := range h.Actions {
+		v.Actions = append(v.Actions, actionView{ac.At, ac.Action, ac.Who, ac.Why, ac.BeforeState, ac.BeforeReason})
 	}
 	if f := h.Fix; f != nil {
 		v.Fix = &fixView{f.Fixer, f.Title, f.BaseCommit, f.Digest, string(f.Diff), f.CreatedAt}

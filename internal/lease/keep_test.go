@@ -28,7 +28,7 @@ func TestKeepCancelsTheWorkInTime(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				begin := time.Now()
-				held, stop := Keep(context.Background(), ttl, func(context.Context) error { return tc.renew(time.Since(begin)) })
+				held, stop := Keep(context.Background(), begin, ttl, func(context.Context) error { return tc.renew(time.Since(begin)) })
 				select {
 				case <-held.Done():
 					if tc.within == 0 || time.Since(begin) >= tc.within {
@@ -49,4 +49,39 @@ func TestKeepCancelsTheWorkInTime(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestAProcessThatStoodStillForLongerThanItsLeaseNeverWorksOn(t *testing.T) {
+	const ttl = 30 * time.Second
+	t.Run("between asking for the lease and beginning", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			held, stop := Keep(context.Background(), time.Now().Add(-ttl), ttl, func(context.Context) error { return nil })
+			defer stop()
+			if !errors.Is(Lost(held), ErrLost) {
+				t.Errorf("work begins with a lease that is over: %v", context.Cause(held))
+			}
+		})
+	})
+	t.Run("while a renewal hangs", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			began := time.Now()
+			held, stop := Keep(context.Background(), began, ttl, func(ctx context.Context) error {
+				timer := time.NewTimer(10 * ttl) // deaf to its context, as a stopped process is
+				defer timer.Stop()
+				<-timer.C
+				return ctx.Err()
+			})
+			<-held.Done()
+			if took := time.Since(began); took != ttl*2/3 || !errors.Is(Lost(held), ErrLost) {
+				t.Errorf("cancelled after %v: %v", took, context.Cause(held))
+			}
+			stop()
+		})
+	})
+}
+
+func TestStopMayBeCalledTwice(t *testing.T) {
+	_, stop := Keep(context.Background(), time.Now(), time.Minute, func(context.Context) error { return nil })
+	stop()
+	stop()
 }

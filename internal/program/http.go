@@ -29,6 +29,7 @@ func newServer(cfg config.HTTP, tel *telemetry.Telemetry) *Server {
 	s.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	s.mux.HandleFunc("GET /readyz", s.readyz)
 	s.mux.Handle("GET /metrics", tel.Handler())
+	s.mux.HandleFunc("/", s.unknown)
 	s.srv = &http.Server{
 		Addr: cfg.HTTPAddr, Handler: s.mux, MaxHeaderBytes: 64 << 10,
 		ReadHeaderTimeout: cfg.WebhookHeaderTimeout(), ReadTimeout: cfg.WebhookReadTimeout(), IdleTimeout: cfg.WebhookIdleTimeout(),
@@ -74,6 +75,20 @@ func (s *Server) stop(grace time.Duration) {
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
 	_ = s.srv.Shutdown(ctx) // what is still open after the grace period is cut
+}
+
+// unknown answers what has no route. While the program starts, the route may only not be there yet: a sender must not
+// take a 404 for the last word.
+func (s *Server) unknown(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	starting := len(s.checks) == 0
+	s.mu.Unlock()
+	if starting {
+		w.Header().Set("Retry-After", "5")
+		http.Error(w, "starting", http.StatusServiceUnavailable)
+		return
+	}
+	http.NotFound(w, r)
 }
 
 // readyz says of each dependency whether it answers: 200 when all do, else 503.

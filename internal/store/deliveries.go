@@ -52,19 +52,22 @@ func (s *Store) RecordEnd(ctx context.Context, d Delivery, outcome, reason strin
 
 // RecordFailure records a delivery of a failure and finds or creates its run, in one transaction.
 func (s *Store) RecordFailure(ctx context.Context, d Delivery, f ci.Failure, start Start, traceParent string) (Record, error) {
+	body, err := json.Marshal(f)
+	if err != nil {
+		return Record{}, err
+	}
+	if id, ok := s.recordNewRun(ctx, d, f, body, start, traceParent); ok {
+		return Record{Outcome: OutcomeRun, RunID: id}, nil
+	}
 	return s.record(ctx, d, func(q *db.Queries) (Record, error) {
-		repo, err := q.UpsertRepository(ctx, db.UpsertRepositoryParams{
+		repo, err := q.EnsureRepository(ctx, db.EnsureRepositoryParams{
 			Provider: f.Provider, ExternalID: f.Repository.ID, Owner: f.Repository.Owner, Name: f.Repository.Name,
 		})
 		if err != nil {
 			return Record{}, err
 		}
-		body, err := json.Marshal(f)
-		if err != nil {
-			return Record{}, err
-		}
 		run, err := q.CreateRun(ctx, db.CreateRunParams{
-			RunKey: f.RunKey(), RepositoryID: repo.ID, Failure: body,
+			RunKey: f.RunKey(), RepositoryID: repo, Failure: body,
 			Reason: start.Reason, DelaySeconds: start.Delay.Seconds(), TraceParent: traceParent,
 		})
 		if err == nil {
@@ -76,6 +79,20 @@ func (s *Store) RecordFailure(ctx context.Context, d Delivery, f ci.Failure, sta
 		run, err = q.GetRunByKey(ctx, f.RunKey())
 		return Record{Outcome: OutcomeCoalesced, RunID: run.ID}, err
 	})
+}
+
+// recordNewRun tries the usual case, a new delivery that makes a new run, in one statement. Whatever stands in its
+// way, a lost connection included, the longer way finds the record if there is one, and makes it if there is none.
+func (s *Store) recordNewRun(ctx context.Context, d Delivery, f ci.Failure, body []byte, start Start, traceParent string) (id int64, ok bool) {
+	got, err := s.q.RecordNewRun(ctx, db.RecordNewRunParams{
+		RunKey: f.RunKey(), Failure: body, Reason: start.Reason, DelaySeconds: start.Delay.Seconds(), TraceParent: traceParent,
+		Provider: f.Provider, ExternalID: f.Repository.ID, Owner: f.Repository.Owner, Name: f.Repository.Name,
+		DeliveryID: d.ID, Event: d.Event, BodySha256: d.BodySHA256, ReceivedAt: d.ReceivedAt,
+	})
+	if err != nil || got == nil {
+		return 0, false
+	}
+	return *got, true
 }
 
 // record writes the one record of a delivery, unless it has one. decide says what a new delivery becomes.

@@ -79,16 +79,37 @@ func (e *FingerprintTakenError) Error() string {
 	return fmt.Sprintf("run %d publishes a fix of the same trouble", e.Holder.RunID)
 }
 
+// FingerprintRefusedError says that a person has refused to have this trouble mended.
+type FingerprintRefusedError struct{ PRURL string }
+
+func (e *FingerprintRefusedError) Error() string { return e.PRURL + " was closed by a person" }
+
 // Intend writes the intent before anything is pushed. When an earlier try has written one, that one is
 // returned, unchanged: whoever retries adopts it. A FingerprintTakenError says that another run stands for the
-// same trouble.
+// same trouble, a FingerprintRefusedError that a person refused it.
 func (s *Store) Intend(ctx context.Context, id, fence int64, i Intent) (db.Publication, error) {
-	p, err := s.q.IntendPublication(ctx, db.IntendPublicationParams{
-		RunID: id, Fence: fence, Digest: i.Digest, Branch: i.Branch, BaseBranch: i.BaseBranch, CommitID: i.CommitID,
+	var p db.Publication
+	err := s.inTx(ctx, "intend", func(q *db.Queries) error {
+		var err error
+		p, err = q.IntendPublication(ctx, db.IntendPublicationParams{
+			RunID: id, Fence: fence, Digest: i.Digest, Branch: i.Branch, BaseBranch: i.BaseBranch, CommitID: i.CommitID,
+		})
+		if errors.Is(one(err), ErrNotFound) {
+			return ErrFenced
+		}
+		if err != nil {
+			return err
+		}
+		// Whoever refuses frees the fingerprint in the same transaction: when that let us in, we see the refusal here.
+		r, err := q.GetRefusal(ctx, p.Fingerprint)
+		if errors.Is(one(err), ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		return &FingerprintRefusedError{PRURL: r.PrUrl}
 	})
-	if errors.Is(one(err), ErrNotFound) {
-		return p, ErrFenced
-	}
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) && pg.ConstraintName == "publications_fingerprint" {
 		holder, herr := s.q.FingerprintHolder(ctx, i.Fingerprint)
@@ -136,7 +157,8 @@ func (s *Store) Publish(ctx context.Context, id, fence int64, r Receipt, e End) 
 
 // Refuse ends a run that must not or need not be published. An intent that was written is closed with it. With
 // closedPR, the address of a pull request that a person closed, the run's fingerprint is refused until somebody
-// lifts that.
+// lifts that, and the publication of that pull request no longer stands for it: both or neither, so that there is no
+// moment at which another one could be opened.
 func (s *Store) Refuse(ctx context.Context, id, fence int64, e End, closedPR string) error {
 	return s.inTx(ctx, "refuse publication", func(q *db.Queries) error {
 		_, err := q.AdvancePublication(ctx, db.AdvancePublicationParams{
@@ -150,6 +172,9 @@ func (s *Store) Refuse(ctx context.Context, id, fence int64, e End, closedPR str
 		}
 		r, err := q.GetRun(ctx, id)
 		if err != nil || closedPR == "" || r.Fingerprint == nil || *r.Fingerprint == "" {
+			return err
+		}
+		if err := q.ClosePublicationsOf(ctx, closedPR); err != nil {
 			return err
 		}
 		return q.Refuse(ctx, db.RefuseParams{Fingerprint: *r.Fingerprint, RunID: id, PrUrl: closedPR})

@@ -29,9 +29,7 @@ func (s *Service) refusal(ctx context.Context, r store.Run) (*ending, error) {
 		return nil, err
 	}
 	if url != "" {
-		s.Counters.PRCreateSkipped(ctx, telemetry.PRExistsClosed)
-		s.Counters.LoopBlocked(ctx, telemetry.LoopFingerprint)
-		e := closedByPerson(url)
+		e := s.refusedBy(ctx, url)
 		return &e, nil
 	}
 	merged, err := s.Store.Merged(ctx, fingerprint(r))
@@ -44,6 +42,13 @@ func (s *Service) refusal(ctx context.Context, r store.Run) (*ending, error) {
 		return &e, nil
 	}
 	return nil, nil //nolint:nilnil // nothing stands against it
+}
+
+// refusedBy ends a run whose trouble a person refused by closing a pull request.
+func (s *Service) refusedBy(ctx context.Context, url string) ending {
+	s.Counters.PRCreateSkipped(ctx, telemetry.PRExistsClosed)
+	s.Counters.LoopBlocked(ctx, telemetry.LoopFingerprint)
+	return closedByPerson(url)
 }
 
 // follow ends a run whose trouble another run's pull request stands for. The forge says how that one is now: open
@@ -67,10 +72,10 @@ func (s *Service) follow(ctx context.Context, r store.Run, holder db.Publication
 			now = store.PRMerged
 		}
 	}
-	if err := s.Store.SetPRState(ctx, holder, now); err != nil {
-		return ending{}, err
-	}
 	if now == store.PRMerged {
+		if err := s.Store.SetPRState(ctx, holder, now); err != nil {
+			return ending{}, err
+		}
 		return ending{}, fmt.Errorf("%s was merged, and the trouble is back: the next try is a new pull request", *holder.PrUrl)
 	}
 	s.Counters.PRCreateSkipped(ctx, telemetry.PRExistsClosed)

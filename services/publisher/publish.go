@@ -52,6 +52,10 @@ func (s *Service) publish(ctx context.Context, r store.Run) (ending, error) {
 	if errors.As(err, &taken) {
 		return s.follow(ctx, r, taken.Holder)
 	}
+	var no *store.FingerprintRefusedError
+	if errors.As(err, &no) {
+		return s.refusedBy(ctx, no.PRURL), nil
+	}
 	if err != nil {
 		return ending{}, err
 	}
@@ -105,13 +109,14 @@ func closedByPerson(url string) ending {
 }
 
 // adopt takes a pull request that exists as this run's. One without our intent is none of ours: the branch name
-// was taken by somebody else.
+// was taken by somebody else. Once we have pushed, the branch is ours: when a person has pushed to it since, the pull
+// request still stands for the trouble, and a second one must not be opened.
 func (s *Service) adopt(ctx context.Context, r store.Run, pr forge.PullRequest) (*ending, error) {
 	pub, err := s.Store.Publication(ctx, r.ID)
 	if err != nil {
 		return nil, err
 	}
-	if pub == nil || (pr.State == forge.Open && pr.HeadSHA != "" && pr.HeadSHA != pub.CommitID) {
+	if pub == nil || (pub.State == store.PubIntended && pr.State == forge.Open && pr.HeadSHA != "" && pr.HeadSHA != pub.CommitID) {
 		s.Counters.PRCreateSkipped(ctx, telemetry.PRBranchTaken)
 		e := refused(run.Blocked, "branch_taken", pr.URL+" is on our branch with commits that are not ours")
 		return &e, nil

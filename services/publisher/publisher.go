@@ -119,6 +119,7 @@ func (s *Service) Handle(ctx context.Context, m *streams.Message) streams.Outcom
 	}
 	token := s.Holder + "/" + uuid.NewString()
 	// The row's fence, not the doorbell's: fences grow with each try, and the row says whether one is due.
+	asked := time.Now()
 	r, refused, err := s.Store.ClaimPublication(ctx, r.ID, r.Fence, token, s.TTL)
 	if err != nil {
 		return streams.Leave(err)
@@ -126,13 +127,14 @@ func (s *Service) Handle(ctx context.Context, m *streams.Message) streams.Outcom
 	if refused != "" {
 		return streams.Done()
 	}
-	held, stop := lease.Keep(ctx, s.TTL, func(ctx context.Context) error {
+	held, stop := lease.Keep(ctx, asked, s.TTL, func(ctx context.Context) error {
 		err := s.Store.Renew(ctx, r.ID, r.Fence, token, s.TTL)
 		if errors.Is(err, store.ErrFenced) {
 			return fmt.Errorf("%w: %w", lease.ErrLost, err)
 		}
 		return err
 	})
+	defer stop() // a panic must not leave the heartbeat behind: it would hold the run for ever
 	end, err := s.publish(held, r)
 	lost := lease.Lost(held)
 	stop()

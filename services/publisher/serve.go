@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/sre-agent/sre-agent/internal/config"
 	"github.com/sre-agent/sre-agent/internal/forge/github"
@@ -46,13 +47,17 @@ func Serve(ctx context.Context, env *program.Env) error {
 	env.HTTP.Ready("postgresql", st.Ping)
 	service := &Service{
 		Store: st, Forge: github.New(cfg.GitHubAPIURL, cfg.WriteToken.Reveal(), nil), Git: mirrors, Review: Rules{Scanner: scanner},
-		Events: bus, Counters: env.Telemetry.Counters, Log: env.Log, Holder: env.Holder, TTL: cfg.LeaseTTL(), Redact: env.Redact.String, Draft: cfg.PullRequestDraft,
+		Events: bus, Counters: env.Telemetry.Counters, Log: env.Log, Holder: env.Holder, TTL: leaseOf(cfg), Redact: env.Redact.String, Draft: cfg.PullRequestDraft,
 	}
 	return bus.Consume(ctx, streams.Worker{
 		Consumer: streams.PublisherConsumer, Workers: cfg.PublisherWorkers, Handle: service.Handle, Grace: cfg.ShutdownGrace(),
 		Ready: func(ctx context.Context) error { return errors.Join(bus.Ready(ctx), st.Ping(ctx)) },
 	})
 }
+
+// leaseOf is shorter than a runner's lease: the publication of a killed publisher has to go on within 30 s by the
+// defaults, and the sweeper needs some of them.
+func leaseOf(cfg *config.Config) time.Duration { return max(cfg.LeaseTTL()*2/3, 3*time.Second) }
 
 func newMirrors(env *program.Env) (*Mirrors, error) {
 	cfg := env.Config

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -118,6 +119,7 @@ func (s *Service) Handle(ctx context.Context, m *streams.Message) streams.Outcom
 func (s *Service) take(ctx context.Context, r store.Run) streams.Outcome {
 	token := s.Holder + "/" + uuid.NewString()
 	repo := fmt.Sprint(r.RepositoryID)
+	asked := time.Now()
 	got, err := s.Lock.Acquire(ctx, r.RunKey, token, s.TTL)
 	if err != nil {
 		return streams.Leave(err)
@@ -137,7 +139,10 @@ func (s *Service) take(ctx context.Context, r store.Run) streams.Outcome {
 		return s.postpone(ctx, r, "slot_taken")
 	}
 	defer s.Bell.Wake()
-	defer s.release(ctx, "slot", func(ctx context.Context) error { return s.Slots.Release(ctx, repo, token) })
+	freeSlot := sync.OnceFunc(func() {
+		s.release(ctx, "slot", func(ctx context.Context) error { return s.Slots.Release(ctx, repo, token) })
+	})
+	defer freeSlot()
 	claimed, refused, err := s.Store.ClaimRun(ctx, store.Claim{
 		RunID: r.ID, Fence: r.Fence, Holder: token, TTL: s.TTL, Limits: s.Limits,
 	})
@@ -149,7 +154,7 @@ func (s *Service) take(ctx context.Context, r store.Run) streams.Outcome {
 	case refused != "":
 		return streams.Done()
 	}
-	return s.work(ctx, claimed, token)
+	return s.work(ctx, claimed, token, asked, freeSlot)
 }
 
 // postpone puts a rung run back to waiting. The caller holds the run's lock, so that nobody is about to claim it.
@@ -172,9 +177,10 @@ func (s *Service) release(ctx context.Context, what string, f func(context.Conte
 }
 
 // work executes the pipeline under the heartbeat and writes how it ended.
-func (s *Service) work(ctx context.Context, r store.Run, token string) streams.Outcome {
+func (s *Service) work(ctx context.Context, r store.Run, token string, asked time.Time, freeSlot func()) streams.Outcome {
 	s.emit(ctx, "run.running", r, Result{})
-	held, stop := lease.Keep(ctx, s.TTL, func(ctx context.Context) error { return s.renew(ctx, r, token) })
+	held, stop := lease.Keep(ctx, asked, s.TTL, func(ctx context.Context) error { return s.renew(ctx, r, token) })
+	defer stop() // a panic must not leave the heartbeat behind
 	res := s.Pipeline.Execute(held, r)
 	lost := lease.Lost(held)
 	stop()
@@ -187,6 +193,9 @@ func (s *Service) work(ctx context.Context, r store.Run, token string) streams.O
 	if ctx.Err() != nil {
 		res = Result{Err: errStopping, Evidence: res.Evidence}
 	}
+	// The work is over. The slot has to be free before the row says so: the next run may be rung that very moment, and
+	// would be put off for a while if its runner found no slot. The row counts as active until it is settled.
+	freeSlot()
 	return s.settle(context.WithoutCancel(ctx), r, res)
 }
 

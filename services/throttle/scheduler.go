@@ -2,8 +2,11 @@ package throttle
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/sre-agent/sre-agent/internal/run"
 	"github.com/sre-agent/sre-agent/internal/store"
@@ -14,6 +17,7 @@ import (
 // Schedule is what the scheduler needs of the store.
 type Schedule interface {
 	RingDue(ctx context.Context, perRepository int, n int32) ([]store.Run, error)
+	MendTurns(ctx context.Context, perRepository int) (int64, error)
 	RingAgain(ctx context.Context, older time.Duration, n int32) ([]store.Run, error)
 	RingFixed(ctx context.Context, older time.Duration, n int32) ([]store.Run, error)
 	TakeBack(ctx context.Context, limits run.Limits, n int32) ([]store.Run, error)
@@ -26,8 +30,16 @@ type Bell interface {
 	Emitter
 }
 
-// batch is how many runs one round handles of each kind.
-const batch = 200
+const (
+	// batch is how many runs one round handles of each kind.
+	batch = 200
+	// ringers is how many doorbells are on their way to the stream at once.
+	ringers = 16
+	// shortRest is the rest when something is due but not to be had just now: a transaction in flight holds it.
+	shortRest = 5 * time.Millisecond
+	// mendEvery is how often the schedule is compared with the runs. It finds nothing unless rows were restored.
+	mendEvery = time.Minute
+)
 
 // Scheduler rings runs that are due, rings again for those that nobody has claimed, and takes back those whose
 // holder is gone. Several schedulers may run at once: each row is rung by one of them.
@@ -59,10 +71,12 @@ func (s *Scheduler) Wake() {
 	}
 }
 
-// Loop runs rounds until ctx ends: when woken, when something falls due, and at least every Interval.
+// Loop runs rounds until ctx ends: when woken, when something falls due, and at least every Interval. Sweeps, for
+// what should not have happened, run every Interval.
 func (s *Scheduler) Loop(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	var swept, mended time.Time
 	for {
 		select {
 		case <-ctx.Done():
@@ -70,47 +84,89 @@ func (s *Scheduler) Loop(ctx context.Context) {
 		case <-s.wake:
 		case <-timer.C:
 		}
+		var errs []error
+		if now := time.Now(); now.Sub(mended) >= mendEvery {
+			errs = append(errs, s.mend(ctx))
+			mended = now
+		}
 		next, err := s.runOnce(ctx)
-		if err != nil && ctx.Err() == nil {
+		errs = append(errs, err)
+		if now := time.Now(); now.Sub(swept) >= s.Interval {
+			errs = append(errs, s.sweep(ctx))
+			swept = now
+		}
+		if err := errors.Join(errs...); err != nil && ctx.Err() == nil {
 			s.Log.WarnContext(ctx, "scheduler round failed", "error", err)
 			next = s.Interval
 		}
-		timer.Reset(min(max(next, 10*time.Millisecond), s.Interval))
+		timer.Reset(min(next, s.Interval))
 	}
 }
 
-// runOnce does one round and returns how long it is until something falls due. A doorbell that can't be rung
-// is rung again later: the row remembers.
+// runOnce rings what is due and returns how long it is until something else is. A doorbell that can't be rung is
+// rung again later: the row remembers.
 func (s *Scheduler) runOnce(ctx context.Context) (time.Duration, error) {
-	taken, err := s.Store.TakeBack(ctx, s.Limits, batch)
-	if err != nil {
-		return 0, err
-	}
-	for _, r := range taken {
-		s.tellTaken(ctx, r)
-	}
 	due, err := s.Store.RingDue(ctx, s.Limits.PerRepository, batch)
 	if err != nil {
 		return 0, err
 	}
-	again, err := s.Store.RingAgain(ctx, s.Silence, batch)
-	if err != nil {
-		return 0, err
-	}
+	s.ringAll(ctx, streams.TypeRun, streams.RunSubject, due)
 	fixed, err := s.Store.RingFixed(ctx, s.Silence, batch)
 	if err != nil {
 		return 0, err
 	}
-	for _, r := range append(due, again...) {
-		s.ring(ctx, streams.TypeRun, streams.RunSubject, r)
-	}
-	for _, r := range fixed {
-		s.ring(ctx, streams.TypeFix, streams.FixSubject, r)
-	}
+	s.ringAll(ctx, streams.TypeFix, streams.FixSubject, fixed)
 	if len(due) == batch {
 		return 0, nil
 	}
-	return s.Store.NextDue(ctx)
+	next, err := s.Store.NextDue(ctx)
+	if err != nil {
+		return 0, err
+	}
+	// The timer is never early by the database's clock: a look that comes too soon would be repeated.
+	return max(next+time.Millisecond, shortRest), nil
+}
+
+// sweep takes back the runs of holders that are gone, and rings again where nobody answered.
+func (s *Scheduler) sweep(ctx context.Context) error {
+	taken, err := s.Store.TakeBack(ctx, s.Limits, batch)
+	if err != nil {
+		return err
+	}
+	for _, r := range taken {
+		s.tellTaken(ctx, r)
+	}
+	again, err := s.Store.RingAgain(ctx, s.Silence, batch)
+	if err != nil {
+		return err
+	}
+	s.ringAll(ctx, streams.TypeRun, streams.RunSubject, again)
+	if len(taken) > 0 {
+		s.Wake() // their slots are free
+	}
+	return nil
+}
+
+func (s *Scheduler) mend(ctx context.Context) error {
+	n, err := s.Store.MendTurns(ctx, s.Limits.PerRepository)
+	if n > 0 {
+		s.Log.WarnContext(ctx, "waiting runs that the schedule did not know; it knows them now", "repositories", n)
+	}
+	return err
+}
+
+// ringAll rings the doorbells in their order, several at once: each waits for the stream's acknowledgement.
+func (s *Scheduler) ringAll(ctx context.Context, kind string, subject func(provider, owner, name string) string, runs []store.Run) {
+	if len(runs) == 1 {
+		s.ring(ctx, kind, subject, runs[0])
+		return
+	}
+	var g errgroup.Group
+	g.SetLimit(ringers)
+	for _, r := range runs {
+		g.Go(func() error { s.ring(ctx, kind, subject, r); return nil })
+	}
+	_ = g.Wait() // ring logs what it can't do
 }
 
 func (s *Scheduler) ring(ctx context.Context, kind string, subject func(provider, owner, name string) string, r store.Run) {

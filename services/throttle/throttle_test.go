@@ -287,3 +287,35 @@ func TestARunWhoseHolderIsGoneIsTakenBack(t *testing.T) {
 	})
 	testenv.Eventually(t, 5*time.Second, func() bool { return r.tel.Count(telemetry.Retry, string(telemetry.RetryCrash)) == 1 })
 }
+
+// TestTheSchedulerWakesWhenSomethingFallsDue: nobody wakes it, and its interval is long.
+func TestTheSchedulerWakesWhenSomethingFallsDue(t *testing.T) {
+	r := newRig(t, 1000)
+	const delay = 700 * time.Millisecond
+	for n := range 2 {
+		r.Handle(t.Context(), message(fmt.Sprint("d", n), "workflow_run", failedRun(n)))
+	}
+	for n, d := range []time.Duration{2 * delay, delay} {
+		if _, err := r.st.Pool().Exec(t.Context(), "update runs set not_before = created_at + make_interval(secs => $2) where id = $1", n+1, d.Seconds()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := throttle.NewScheduler(throttle.Scheduler{
+		Store: r.st, Bell: r.bell, Counters: r.tel.Counters, Log: r.tel.Log, Limits: limits, Silence: time.Hour, Interval: time.Hour,
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() { defer close(ended); s.Loop(ctx) }()
+	t.Cleanup(func() { cancel(); <-ended })
+	testenv.Eventually(t, 10*time.Second, func() bool { return len(r.bell.rung()) == 2 })
+	for id := int64(1); id <= 2; id++ {
+		got, err := r.st.Run(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		waited, want := got.RungAt.Sub(got.CreatedAt), time.Duration(3-id)*delay
+		if waited < want || waited > want+5*time.Second {
+			t.Errorf("run %d was due after %v and rung after %v", id, want, waited)
+		}
+	}
+}

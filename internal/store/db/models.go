@@ -126,3 +126,9 @@ type Run struct {
 	UpdatedAt        time.Time
 	EndedAt          *time.Time
 }
+
+type Turn struct {
+	ID           int64
+	RepositoryID int64
+	Due          time.Time
+}

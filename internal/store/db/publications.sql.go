@@ -129,6 +129,16 @@ func (q *Queries) ClaimPublication(ctx context.Context, arg ClaimPublicationPara
 	return i, err
 }
 
+const closePublicationsOf = `-- name: ClosePublicationsOf :exec
+update publications set pr_state = 'closed', updated_at = now() where pr_url = $1::text and pr_state = 'open'
+`
+
+// What a person closed stands for its fingerprint no longer: the refusal does, from the same moment on.
+func (q *Queries) ClosePublicationsOf(ctx context.Context, prUrl string) error {
+	_, err := q.db.Exec(ctx, closePublicationsOf, prUrl)
+	return err
+}
+
 const countMerged = `-- name: CountMerged :one
 select count(*)::bigint from publications where fingerprint = $1::text and fingerprint <> '' and pr_state = 'merged'
 `

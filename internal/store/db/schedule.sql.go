@@ -9,12 +9,31 @@ import (
 	"context"
 )
 
-const nextDue = `-- name: NextDue :one
-select coalesce(extract(epoch from min(not_before) - now()), 3600)::float8 as seconds
-from runs where state in ('waiting', 'fixed') and not_before > now()
+const mendTurns = `-- name: MendTurns :execrows
+insert into turns (repository_id, due)
+select p.id, w.due from repositories p cross join lateral (
+    select r.not_before as due from runs r where r.repository_id = p.id and r.state = 'waiting' order by r.not_before, r.id limit 1) w
+where not exists (select 1 from turns t where t.repository_id = p.id and t.due <= greatest(w.due, now()))
+  and $1::bigint > (select count(*) from runs a where a.repository_id = p.id and a.state in ('ready', 'running'))
 `
 
-// Seconds until the next waiting run or fix that is not due yet; an hour when there is none.
+// Gives a turn to every repository that should have one: rows that came in without triggers, as a restore does it.
+func (q *Queries) MendTurns(ctx context.Context, slotLimit int64) (int64, error) {
+	result, err := q.db.Exec(ctx, mendTurns, slotLimit)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const nextDue = `-- name: NextDue :one
+select coalesce(extract(epoch from least(
+    (select min(t.due) from turns t),
+    (select min(r.not_before) from runs r where r.state = 'fixed' and r.not_before > now())) - clock_timestamp()), 3600)::float8 as seconds
+`
+
+// Seconds until the next turn or fix is due, an hour when there is none. A turn that is due already (another scheduler
+// or a transaction in flight holds it) is due at once.
 func (q *Queries) NextDue(ctx context.Context) (float64, error) {
 	row := q.db.QueryRow(ctx, nextDue)
 	var seconds float64
@@ -23,11 +42,14 @@ func (q *Queries) NextDue(ctx context.Context) (float64, error) {
 }
 
 const oldestDue = `-- name: OldestDue :one
-select coalesce(extract(epoch from now() - min(not_before)), 0)::float8 as seconds
-from runs where state = 'waiting' and not_before <= now()
+select coalesce(max(extract(epoch from now() - w.not_before)), 0)::float8 as seconds
+from repositories p cross join lateral (
+    select r.not_before from runs r where r.repository_id = p.id and r.state = 'waiting' and r.not_before <= now()
+    order by r.not_before, r.id limit 1) w
 `
 
-// Seconds that the run which has been due for longest has waited for a slot; 0 when none is due.
+// Seconds that the run which has been due for longest has waited for a slot; 0 when none is due. One look per
+// repository, not per run.
 func (q *Queries) OldestDue(ctx context.Context) (float64, error) {
 	row := q.db.QueryRow(ctx, oldestDue)
 	var seconds float64
@@ -36,29 +58,16 @@ func (q *Queries) OldestDue(ctx context.Context) (float64, error) {
 }
 
 const ringDue = `-- name: RingDue :many
-update runs set state = 'ready', reason = '', rung_at = now(), rings = rings + 1, updated_at = now()
-where runs.state = 'waiting' and runs.id in (
-    select r.id from (
-        select p.id from repositories p
-        where exists (select 1 from runs w where w.repository_id = p.id and w.state = 'waiting' and w.not_before <= now())
-        for update skip locked) free
-    cross join lateral (
-        select w.id from runs w
-        where w.repository_id = free.id and w.state = 'waiting' and w.not_before <= now()
-        order by w.not_before, w.id
-        limit greatest(0, $1::bigint - (
-            select count(*) from runs a where a.repository_id = free.id and a.state in ('ready', 'running')))) r
-    limit $2)
-returning id, run_key, repository_id, failure, state, reason, explanation, not_before, rung_at, rings, fence, attempt_count, transient_count, holder, lease_expires_at, attempt_started_at, attempt_ended_at, fingerprint, generation, attempts_forgiven, trace_parent, created_at, updated_at, ended_at
+select id, run_key, repository_id, failure, state, reason, explanation, not_before, rung_at, rings, fence, attempt_count, transient_count, holder, lease_expires_at, attempt_started_at, attempt_ended_at, fingerprint, generation, attempts_forgiven, trace_parent, created_at, updated_at, ended_at from ring_due($1::integer, $2::integer)
 `
 
 type RingDueParams struct {
-	SlotLimit int64
+	SlotLimit int32
 	MaxRows   int32
 }
 
-// Marks due runs as rung, the oldest first, never more for a repository than it has free slots. Those already rung
-// hold a slot: the doorbell is out.
+// Marks due runs as rung, fairly across repositories, and returns them in the order to ring them in. The rules are in
+// the function, next to the table that it keeps.
 func (q *Queries) RingDue(ctx context.Context, arg RingDueParams) ([]Run, error) {
 	rows, err := q.db.Query(ctx, ringDue, arg.SlotLimit, arg.MaxRows)
 	if err != nil {

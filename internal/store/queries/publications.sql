@@ -59,6 +59,10 @@ on conflict (fingerprint) do update
     set run_id = excluded.run_id, pr_url = excluded.pr_url, refused_at = now(), lifted_at = null, lifted_by = '', lifted_why = ''
     where refusals.lifted_at is not null;
 
+-- name: ClosePublicationsOf :exec
+-- What a person closed stands for its fingerprint no longer: the refusal does, from the same moment on.
+update publications set pr_state = 'closed', updated_at = now() where pr_url = @pr_url::text and pr_state = 'open';
+
 -- name: GetRefusal :one
 select * from refusals where fingerprint = @fingerprint and lifted_at is null;
 

@@ -1,20 +1,15 @@
 -- name: RingDue :many
--- Marks due runs as rung, the oldest first, never more for a repository than it has free slots. Those already rung
--- hold a slot: the doorbell is out.
-update runs set state = 'ready', reason = '', rung_at = now(), rings = rings + 1, updated_at = now()
-where runs.state = 'waiting' and runs.id in (
-    select r.id from (
-        select p.id from repositories p
-        where exists (select 1 from runs w where w.repository_id = p.id and w.state = 'waiting' and w.not_before <= now())
-        for update skip locked) free
-    cross join lateral (
-        select w.id from runs w
-        where w.repository_id = free.id and w.state = 'waiting' and w.not_before <= now()
-        order by w.not_before, w.id
-        limit greatest(0, sqlc.arg(slot_limit)::bigint - (
-            select count(*) from runs a where a.repository_id = free.id and a.state in ('ready', 'running')))) r
-    limit @max_rows)
-returning *;
+-- Marks due runs as rung, fairly across repositories, and returns them in the order to ring them in. The rules are in
+-- the function, next to the table that it keeps.
+select * from ring_due(@slot_limit::integer, @max_rows::integer);
+
+-- name: MendTurns :execrows
+-- Gives a turn to every repository that should have one: rows that came in without triggers, as a restore does it.
+insert into turns (repository_id, due)
+select p.id, w.due from repositories p cross join lateral (
+    select r.not_before as due from runs r where r.repository_id = p.id and r.state = 'waiting' order by r.not_before, r.id limit 1) w
+where not exists (select 1 from turns t where t.repository_id = p.id and t.due <= greatest(w.due, now()))
+  and @slot_limit::bigint > (select count(*) from runs a where a.repository_id = p.id and a.state in ('ready', 'running'));
 
 -- name: RingUnclaimed :many
 -- Rings again for runs whose doorbell nobody answered.
@@ -34,11 +29,16 @@ where id in (
 returning *;
 
 -- name: NextDue :one
--- Seconds until the next waiting run or fix that is not due yet; an hour when there is none.
-select coalesce(extract(epoch from min(not_before) - now()), 3600)::float8 as seconds
-from runs where state in ('waiting', 'fixed') and not_before > now();
+-- Seconds until the next turn or fix is due, an hour when there is none. A turn that is due already (another scheduler
+-- or a transaction in flight holds it) is due at once.
+select coalesce(extract(epoch from least(
+    (select min(t.due) from turns t),
+    (select min(r.not_before) from runs r where r.state = 'fixed' and r.not_before > now())) - clock_timestamp()), 3600)::float8 as seconds;
 
 -- name: OldestDue :one
--- Seconds that the run which has been due for longest has waited for a slot; 0 when none is due.
-select coalesce(extract(epoch from now() - min(not_before)), 0)::float8 as seconds
-from runs where state = 'waiting' and not_before <= now();
+-- Seconds that the run which has been due for longest has waited for a slot; 0 when none is due. One look per
+-- repository, not per run.
+select coalesce(max(extract(epoch from now() - w.not_before)), 0)::float8 as seconds
+from repositories p cross join lateral (
+    select r.not_before from runs r where r.repository_id = p.id and r.state = 'waiting' and r.not_before <= now()
+    order by r.not_before, r.id limit 1) w;

@@ -1,0 +1,142 @@
+package main
+
+const (
+	ingestFile = "services/ingest/ingest.go"
+	ingestPkg  = "./services/ingest"
+)
+
+func ingestGuards() []Guard {
+	badInput := "TestBadInputLeavesNoMessage"
+	return []Guard{
+		{
+			Name: "signature-verified", Promise: "I9", What: "a request's signature is compared with every secret",
+			Edits: []Edit{{"internal/webhook/github/verify.go", "func Verify(", "if !matched {", "if false && !matched {"}},
+			Pkg:   ingestPkg, Run: badInput, Says: "want 401",
+		},
+		{
+			Name: "body-size-cap", Promise: "I9", What: "a body is read up to the cap and no further, whatever length it says",
+			Edits: []Edit{{ingestFile, "func (h *intake) read(", "http.MaxBytesReader(w, r.Body, h.MaxBody)", "r.Body"}},
+			Pkg:   ingestPkg, Run: badInput, Says: "want 413",
+		},
+		{
+			Name: "kept-before-202", Promise: "I1", What: "202 is said only when the stream has the delivery",
+			Edits: []Edit{{ingestFile, "func (h *intake) keep(", "case err != nil:", "case false:"}},
+			Pkg:   ingestPkg, Run: "TestWhatTheStreamCantTakeIsSaidToTheSender", Says: "202",
+		},
+		{
+			Name: "message-id", Promise: "I1", What: "a delivery's id is its message id, so that a redelivery is one message",
+			Edits: []Edit{{ingestFile, "func message(", `ID: "github-" + delivery, Type`, `Type`}},
+			Pkg:   ingestPkg, Run: "TestALostAcknowledgementAndARedeliveryAreOneMessage", Says: "2 messages",
+		},
+		{
+			Name: "own-branch-ignored", Promise: "I2", What: "a failure on a branch of ours makes no run",
+			Edits: []Edit{{
+				"internal/webhook/github/parse.go", "",
+				"case strings.HasPrefix(p.Run.HeadBranch, webhook.OwnBranchPrefix):", "case strings.HasPrefix(webhook.OwnBranchPrefix, \"\\x00\"):",
+			}},
+			Pkg: "./services/throttle", Run: "TestEveryDeliveryEndsInExactlyOneRecordWithItsReason", Says: "want ignored(own_branch)",
+		},
+	}
+}
+
+const streamsPkg = "./streams"
+
+func streamGuards() []Guard {
+	return []Guard{
+		{
+			Name: "ack-after-commit", Promise: "I1", What: "a message is acknowledged only after its handler has ended",
+			Edits: []Edit{{
+				"streams/consume.go", "func (c *consuming) handle(",
+				"\tm, o := c.run(work, raw)\n", "\t_ = raw.DoubleAck(work)\n\tm, o := c.run(work, raw)\n",
+			}},
+			Pkg: streamsPkg, Run: "TestAMessageIsAcknowledgedOnlyAfterItsHandler", Says: "acknowledged while it is worked on",
+		},
+		{
+			Name: "outage-stops-fetching", Promise: "I1", What: "after a Leave nothing is fetched until the dependencies answer, so that an outage burns no deliveries",
+			Edits: []Edit{{"streams/consume.go", "func (c *consuming) loop(", "o.kind == leave {", "false && o.kind == leave {"}},
+			Pkg:   streamsPkg, Run: "TestAnOutageOfADependencyBurnsNoDeliveries", Says: "not so within", // nobody asks Ready any more
+		},
+		{
+			Name: "dead-letter-before-term", Promise: "I1", What: "a message is terminated only when DEAD has it",
+			Edits: []Edit{{
+				"streams/outcome.go", "func (b *Bus) settle(",
+				"\t\tif err := b.publishDead(", "\t\tif err := raw.TermWithReason(o.reason); err != nil {\n\t\t\treturn err\n\t\t}\n\t\tif err := b.publishDead(",
+			}},
+			Pkg: streamsPkg, Run: "TestADeadLetterThatCantBeKeptIsNotTerminated", Says: "no dead letter was kept",
+		},
+		{
+			Name: "exhausted-moved", Promise: "I1", What: "what the server gives up delivering becomes a dead letter",
+			Edits: []Edit{{
+				"streams/dead.go", "func (b *Bus) moveOne(",
+				"b.publishDead(ctx, m, a.Consumer, ReasonMaxDeliveries, text); err != nil", "error(nil); err != nil && text != \"\"",
+			}},
+			Pkg: streamsPkg, Run: "TestWhatTheServerGivesUpIsMovedToDEAD", Says: "not so within", Sim: "stream.mover",
+		},
+		{
+			Name: "deliveries-bounded", Promise: "I1", What: "every consumer has a bound on deliveries",
+			Edits: []Edit{{"streams/topology.go", "func consumer(", "MaxDeliver: maxDeliver, BackOff: backoff,", "MaxDeliver: -1 + 0*maxDeliver, BackOff: backoff,"}},
+			Pkg:   streamsPkg, Run: "TestEveryConsumerOfTheTableIsBounded", Says: "MaxDeliver",
+		},
+		{
+			Name: "ring-once", Promise: "I3", What: "a ring that is repeated because its reply was lost is one doorbell",
+			Edits: []Edit{{"streams/bus.go", "func (b *Bus) Ring(", `ID: fmt.Sprintf("%s-%d-%d-%d", kind, runID, fence, rings), Type`, `ID: fmt.Sprint(time.Now().UnixNano(), rings), Type`}},
+			Pkg:   streamsPkg, Run: "TestRingingTwiceIsOneDoorbell", Says: "3 doorbells",
+		},
+		{
+			Name: "ring-again", Promise: "I1", What: "a second ring is a doorbell of its own, not a duplicate that the stream drops",
+			Edits: []Edit{{"streams/bus.go", "func (b *Bus) Ring(", `kind, runID, fence, rings)`, `kind, runID, fence, 0*rings)`}},
+			Pkg:   streamsPkg, Run: "TestASecondRingIsASecondDoorbell", Says: "1 doorbells",
+		},
+	}
+}
+
+const (
+	throttleFile = "services/throttle/throttle.go"
+	throttlePkg  = "./services/throttle"
+)
+
+func throttleGuards() []Guard {
+	records := "TestEveryDeliveryEndsInExactlyOneRecordWithItsReason"
+	return []Guard{
+		{
+			Name: "body-is-the-signed-one", Promise: "I9", What: "a body that is not the one whose hash ingest noted is dead",
+			Edits: []Edit{{throttleFile, "func delivery(", "hex.EncodeToString(sum[:]) != d.BodySHA256", "false && hex.EncodeToString(sum[:]) != d.BodySHA256"}},
+			Pkg:   throttlePkg, Run: "TestABodyThatIsNotTheSignedOneIsDead", Says: "taken",
+		},
+		{
+			Name: "fork-ignored", Promise: "I11", What: "a fork's failure makes no run",
+			Edits: []Edit{{throttleFile, "func (t *Intake) record(", "&& !event.Failure.FromFork():", "&& (true || event.Failure.FromFork()):"}},
+			Pkg:   throttlePkg, Run: records, Says: "want ignored(fork)",
+		},
+		{
+			Name: "rate-delays", Promise: "I12", What: "above the rate limit each run gets its own later due time",
+			Edits: []Edit{{throttleFile, "func (t *Intake) start(", "if delay > 0 {", "if false {"}},
+			Pkg:   throttlePkg, Run: "TestAStormIsDelayedNotRefused", Says: "of 90 delayed",
+		},
+		{
+			Name: "same-body-found", Promise: "I1", What: "a captured body under a fresh delivery id is recorded as a duplicate",
+			Edits: []Edit{{"internal/store/deliveries.go", "func sameBody(", "if errors.Is(one(err), ErrNotFound) {", "if err == nil || errors.Is(one(err), ErrNotFound) {"}},
+			Pkg:   storePkg, Run: "TestADeliveryHasExactlyOneRecord", Says: "a captured body under a fresh id",
+		},
+		{
+			Name: "loops-counted", Promise: "I7", What: "each ignored failure of our own branch is counted once",
+			Edits: []Edit{{throttleFile, "func (t *Intake) tell(", "t.Counters.LoopBlocked(ctx, telemetry.LoopOwnBranch)", "_ = telemetry.LoopOwnBranch"}},
+			Pkg:   throttlePkg, Run: records, Says: "loops counted",
+		},
+		{
+			Name: "lost-doorbell-rung-again", Promise: "I1", What: "a doorbell that nobody answers is rung again",
+			Edits: []Edit{{"services/throttle/scheduler.go", "func (s *Scheduler) sweep(", "streams.RunSubject, again)", "streams.RunSubject, again[:0])"}},
+			Pkg:   throttlePkg, Run: "TestADoorbellThatWasLostIsRungAgain", Says: "not so within", Sim: "store.ring_again",
+		},
+		{
+			Name: "lost-fix-rung-again", Promise: "I1", What: "a verified fix that no publisher takes is rung again",
+			Edits: []Edit{{"services/throttle/scheduler.go", "func (s *Scheduler) runOnce(", "streams.FixSubject, fixed)", "streams.FixSubject, fixed[:0])"}},
+			Pkg:   throttlePkg, Run: "TestAFixThatNoPublisherTookIsRungAgain", Says: "not so within", Sim: "store.ring_fixed",
+		},
+		{
+			Name: "crashed-run-taken-back", Promise: "I1", What: "a run whose holder is gone is taken back",
+			Edits: []Edit{{"services/throttle/scheduler.go", "func (s *Scheduler) sweep(", "s.Store.TakeBack(ctx, s.Limits, batch)", "s.Store.TakeBack(ctx, s.Limits, 0*batch)"}},
+			Pkg:   throttlePkg, Run: "TestARunWhoseHolderIsGoneIsTakenBack", Says: "not so within", Sim: "store.take_back",
+		},
+	}
+}

@@ -1,0 +1,117 @@
+package main
+
+const (
+	publisherPkg = "./services/publisher"
+	publishFile  = "services/publisher/publish.go"
+)
+
+func publisherGuards() []Guard {
+	return []Guard{
+		{
+			Name: "looks-before-it-creates", Promise: "I2", What: "a pull request of the branch is looked for, in every state, before anything is done",
+			Edits: []Edit{{
+				publishFile, "func (s *Service) publish(",
+				"found, err := s.existing(ctx, r, branch)\n\tif err != nil || found != nil {", "found, err := (*ending)(nil), error(nil)\n\tif err != nil || found != nil {",
+			}},
+			Pkg: publisherPkg, Run: "TestAClosedPullRequestIsANo", Says: "published(), 2 pull requests", Sim: "forge.find",
+		},
+		{
+			Name: "exists-is-adopted", Promise: "I2", What: "the forge's word that a pull request exists leads to its adoption",
+			Edits: []Edit{{publishFile, "func (s *Service) open(", "if errors.Is(err, forge.ErrExists) {", "if errors.Is(err, errors.ErrUnsupported) {"}},
+			Pkg:   publisherPkg, Run: "TestAPullRequestThatAppearsMeanwhileIsAdopted", Says: "the forge's word was not taken",
+		},
+		{
+			Name: "closed-is-a-no", Promise: "I2", What: "a pull request that a person closed is not opened again",
+			Edits: []Edit{{publishFile, "func (s *Service) existing(", "if len(prs) > 0 {", "if len(prs) > 1000 {"}},
+			Pkg:   publisherPkg, Run: "TestAClosedPullRequestIsANo", Says: "published(), 2 pull requests",
+		},
+		{
+			Name: "closed-is-remembered", Promise: "I2", What: "a closed pull request refuses its fingerprint, on other runs too",
+			Edits: []Edit{{"services/publisher/fingerprint.go", "func (s *Service) follow(", "e.closedPR = *holder.PrUrl\n", ""}},
+			Pkg:   publisherPkg, Run: "TestAClosedPullRequestIsANoToTheSameTroubleElsewhere", Says: "the refusal is not remembered", Sim: "store.refusals",
+		},
+		{
+			Name: "one-open-for-a-fingerprint", Promise: "I2", What: "a run follows the open pull request of the same trouble",
+			Edits: []Edit{
+				{schemaFile, "", "create unique index publications_fingerprint", "create index publications_fingerprint"},
+			},
+			Pkg: publisherPkg, Run: "TestTheSameTroubleFollowsThePullRequestThatIsOpen", Says: "published(), 2 pull requests", Sim: "store.fingerprint",
+		},
+		{
+			Name: "foreign-pull-request", Promise: "I2", What: "a pull request without our intent is none of ours",
+			Edits: []Edit{{publishFile, "func (s *Service) adopt(", "if pub == nil || (", "if pub != nil && ("}},
+			Pkg:   publisherPkg, Run: "TestAPullRequestWithoutOurIntentIsNotAdopted", Says: "somebody else's pull request was taken",
+		},
+		{
+			Name: "foreign-commit", Promise: "I2", What: "a branch with somebody else's commit is left alone",
+			Edits: []Edit{{publishFile, "func (s *Service) push(", "if !exists || head != pub.CommitID {", "if !exists {"}},
+			Pkg:   publisherPkg, Run: "TestABranchWithSomebodyElsesCommitIsLeftAlone", Says: "1 pull requests",
+		},
+		{
+			Name: "moved-head", Promise: "I2", What: "a branch that has moved on from the failing commit gets no pull request",
+			Edits: []Edit{{publishFile, "func (s *Service) stale(", "case !strings.EqualFold(head, f.Commit):", "case strings.EqualFold(head, \"\"):"}},
+			Pkg:   publisherPkg, Run: "TestABranchThatHasMovedOnIsLeftAlone", Says: "1 pull requests",
+		},
+		{
+			Name: "intent-before-push", Promise: "I2", What: "the intent is written before anything is pushed",
+			Edits: []Edit{{
+				publishFile, "func (s *Service) intend(", "\tpub, err := s.Store.Intend(",
+				"\tif err := s.Git.PushNew(ctx, r.Failure.Repository, id, branch); err != nil && !errors.Is(err, ErrBranchMoved) {\n\t\treturn db.Publication{}, err\n\t}\n\tpub, err := s.Store.Intend(",
+			}},
+			Pkg: publisherPkg, Run: "TestNothingIsPushedBeforeTheIntentIsWritten", Says: "the forge was changed without an intent",
+		},
+		{
+			Name: "publishers-own-review", Promise: "I11", What: "the publisher checks rules and secrets by itself",
+			Edits: []Edit{{publishFile, "func (s *Service) review(", "return s.Review.Review(ctx, fix.Diff)", "return nil"}},
+			Pkg:   publisherPkg, Run: "TestThePublishersOwnReviewStopsADiffThatApplies", Says: "a workflow was published",
+		},
+		{
+			Name: "digest-before-publishing", Promise: "I11", What: "what is published has the digest of what was verified",
+			Edits: []Edit{{publishFile, "func (s *Service) review(", "if patch.Digest(fix.Diff) != fix.Digest {", "if patch.Digest(fix.Diff) == \"\" {"}},
+			Pkg:   publisherPkg, Run: "TestADiffThatIsNotTheVerifiedOneIsNotPublished", Says: "other bytes were published",
+		},
+	}
+}
+
+func edgeGuards() []Guard {
+	return []Guard{
+		{
+			Name: "branch-prefix", Promise: "I2", What: "nothing but branches below sre-agent/ is pushed",
+			Edits: []Edit{{"internal/gitpush/gitpush.go", "func checkRef(", "if !strings.HasPrefix(branch, BranchPrefix) {", "if branch == \"\" {"}},
+			Pkg:   "./internal/gitpush", Run: "TestNoOtherRefIsPushed", Says: "FAIL: TestNoOtherRefIsPushed",
+		},
+		{
+			Name: "push-lease", Promise: "I2", What: "a push moves a branch only from where it is expected",
+			Edits: []Edit{{"internal/gitpush/gitpush.go", "func (p *Pusher) Push(", `"--force-with-lease=" + ref + ":" + expectedOld,`, `"--force",`}},
+			Pkg:   "./internal/gitpush", Run: "TestTheLease", Says: "FAIL: TestTheLease", Sim: "forge.lease",
+		},
+		{
+			Name: "token-stays-home", Promise: "I10", What: "the token is not sent on to another host by a redirect",
+			Edits: []Edit{{"internal/httpapi/client.go", "func (c *Client) checkRedirect(", "\t\treq.Header.Del(\"Authorization\")\n", ""}},
+			Pkg:   "./internal/httpapi", Run: "TestTheTokenDoesNotFollowARedirectToAnotherOrigin", Says: "FAIL: TestTheTokenDoesNotFollowARedirectToAnotherOrigin",
+		},
+		{
+			Name: "secrets-redacted", Promise: "I10", What: "known secrets are taken out of every text, in each encoding",
+			Edits: []Edit{{"internal/redact/redact.go", "func (r *Redactor) String(", "s = r.known.Replace(s)", "_ = r.known"}},
+			Pkg:   "./internal/redact", Run: "TestAKnownSecretGoesInEveryEncoding", Says: "FAIL: TestAKnownSecretGoesInEveryEncoding",
+		},
+		{
+			Name: "sandbox-without-network", Promise: "I10", What: "a script has no network unless its step says so",
+			Edits: []Edit{
+				{"internal/sandbox/args.go", "func (s *Sandbox) build(", "if !spec.Network {\n\t\t\tl.add(\"--unshare-net\")", "if false {\n\t\t\tl.add(\"--unshare-net\")"},
+				{"internal/sandbox/args.go", "func (s *Sandbox) build(", "if spec.Network {\n\t\t\tl.add(\"--share-net\")", "if true {\n\t\t\tl.add(\"--share-net\")"},
+			},
+			Pkg: "./internal/sandbox", Run: "TestTheNetworkIsThereOnlyWhenAskedFor", Says: "FAIL: TestTheNetworkIsThereOnlyWhenAskedFor",
+		},
+		{
+			Name: "tests-kept", Promise: "I11", What: "a patch that skips or deletes tests is refused",
+			Edits: []Edit{{"internal/policy/policy.go", "func Check(", "\t\ttestsKept,\n", ""}},
+			Pkg:   "./internal/policy", Run: "TestSkippingATestIsRefusedAndMovingASkipIsNot|TestRemovingATestCaseIsRefused", Says: "FAIL: TestSkippingATestIsRefused",
+		},
+		{
+			Name: "paths-forbidden", Promise: "I11", What: "a patch of a forbidden path is refused",
+			Edits: []Edit{{"internal/policy/policy.go", "func Check(", "\t\tpathsAllowed,\n", ""}},
+			Pkg:   "./internal/policy", Run: "TestForbiddenPathsAreForbiddenAtTheRootAndAtAnyDepth", Says: "FAIL: TestForbiddenPaths",
+		},
+	}
+}
