@@ -96,7 +96,7 @@ func (n NATS) DeliveriesMaxAge() time.Duration {
 // Database is the connection to PostgreSQL, which holds the truth.
 type Database struct {
 	DatabaseURL      Secret `env:"DATABASE_URL" for:"throttle,runner,publisher,all,operator" required:"throttle,runner,publisher" url:"postgres,postgresql" example:"postgres://user:password@host:5432/sre_agent" desc:"PostgreSQL connection URL. Without it the all-in-one program runs a server of its own."`
-	DatabaseMaxConns int    `env:"DATABASE_MAX_CONNS" envDefault:"10" for:"throttle,runner,publisher,all,operator" min:"2" max:"1000" desc:"Connections that one process may hold."`
+	DatabaseMaxConns int    `env:"DATABASE_MAX_CONNS" envDefault:"20" for:"throttle,runner,publisher,all,operator" min:"2" max:"1000" desc:"Connections that one process may hold."`
 }
 
 // Redis is the connection to Redis, which holds locks, slots and rates.
@@ -128,7 +128,7 @@ func (h HTTP) WebhookIdleTimeout() time.Duration { return seconds(h.WebhookIdleT
 
 // Workers is how much one process does at once, and how it holds on to its work.
 type Workers struct {
-	ThrottleWorkers      int    `env:"THROTTLE_WORKERS" envDefault:"4" for:"throttle,all" min:"1" max:"256" desc:"Deliveries that one throttle process works on at once."`
+	ThrottleWorkers      int    `env:"THROTTLE_WORKERS" envDefault:"16" for:"throttle,all" min:"1" max:"256" desc:"Deliveries that one throttle process works on at once."`
 	RunnerWorkers        int    `env:"RUNNER_WORKERS" envDefault:"2" for:"runner,all" min:"1" max:"256" desc:"Runs that one runner process works on at once."`
 	PublisherWorkers     int    `env:"PUBLISHER_WORKERS" envDefault:"2" for:"publisher,all" min:"1" max:"256" desc:"Fixes that one publisher process works on at once."`
 	LeaseTTLSeconds      int    `env:"LEASE_TTL_SECONDS" envDefault:"30" for:"throttle,runner,publisher,all" min:"3" max:"3600" unit:"seconds" desc:"The lease that a worker renews while it works. When it runs out, another worker may take over. At most REPO_PIPELINE_CONCURRENCY_TTL_SECONDS."`

@@ -39,7 +39,7 @@ func claimGuards() []Guard {
 		},
 		{
 			Name: "repository-row-locked", Promise: "I6", What: "claims of one repository take turns, so that two can't both see the last free slot",
-			Edits: []Edit{{runsSQL, "const lockRepositoryOfRun = ", ") for update", ")"}},
+			Edits: []Edit{{runsSQL, "const lockRepositoryOfRun = ", ") for no key update", ")"}},
 			Pkg:   storePkg, Run: "TestAClaimWaitsForTheRepositorysRow", Says: "claimed while another claim",
 		},
 		{

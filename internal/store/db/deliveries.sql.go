@@ -175,35 +175,3 @@ func (q *Queries) RecordDelivery(ctx context.Context, arg RecordDeliveryParams) 
 	err := row.Scan(&id)
 	return id, err
 }
-
-const upsertRepository = `-- name: UpsertRepository :one
-insert into repositories (provider, external_id, owner, name) values ($1, $2, $3, $4)
-on conflict (provider, external_id) do update set owner = excluded.owner, name = excluded.name
-returning id, provider, external_id, owner, name, created_at
-`
-
-type UpsertRepositoryParams struct {
-	Provider   string
-	ExternalID string
-	Owner      string
-	Name       string
-}
-
-func (q *Queries) UpsertRepository(ctx context.Context, arg UpsertRepositoryParams) (Repository, error) {
-	row := q.db.QueryRow(ctx, upsertRepository,
-		arg.Provider,
-		arg.ExternalID,
-		arg.Owner,
-		arg.Name,
-	)
-	var i Repository
-	err := row.Scan(
-		&i.ID,
-		&i.Provider,
-		&i.ExternalID,
-		&i.Owner,
-		&i.Name,
-		&i.CreatedAt,
-	)
-	return i, err
-}

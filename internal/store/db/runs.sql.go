@@ -456,7 +456,7 @@ func (q *Queries) ListRuns(ctx context.Context, arg ListRunsParams) ([]ListRunsR
 }
 
 const lockRepositoryOfRun = `-- name: LockRepositoryOfRun :one
-select p.id from repositories p where p.id = (select r.repository_id from runs r where r.id = $1) for update
+select p.id from repositories p where p.id = (select r.repository_id from runs r where r.id = $1) for no key update
 `
 
 func (q *Queries) LockRepositoryOfRun(ctx context.Context, runID int64) (int64, error) {

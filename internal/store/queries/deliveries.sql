@@ -23,8 +23,3 @@ select outcome, count(*)::bigint as count from deliveries group by outcome order
 
 -- name: DeliveriesOfRun :many
 select * from deliveries where run_id = @run_id order by id;
-
--- name: UpsertRepository :one
-insert into repositories (provider, external_id, owner, name) values (@provider, @external_id, @owner, @name)
-on conflict (provider, external_id) do update set owner = excluded.owner, name = excluded.name
-returning *;

@@ -26,7 +26,7 @@ update runs set state = 'waiting', reason = @reason, not_before = now() + make_i
 where id = @id and fence = @fence and state = 'ready';
 
 -- name: LockRepositoryOfRun :one
-select p.id from repositories p where p.id = (select r.repository_id from runs r where r.id = @run_id) for update;
+select p.id from repositories p where p.id = (select r.repository_id from runs r where r.id = @run_id) for no key update;
 
 -- name: CountRunning :one
 select count(*)::bigint from runs where repository_id = @repository_id and state = 'running';
