@@ -29,6 +29,11 @@ test: setup ## run all tests on real services (PKG=./internal/lease ARGS='-run S
 	@$(GO) build -o $(BIN)/with ./internal/devtools/with
 	@exec $(BIN)/with $(GO) test -race -timeout 20m $(ARGS) $(PKG)
 
+.PHONY: sim
+sim: ## play the decision code on doubles with faults at every step (SEEDS=20000 SEED=7: one seed shows its trace)
+	@$(GO) build -o $(BIN)/sim ./cmd/sim
+	@exec $(BIN)/sim -seeds $(or $(SEEDS),2000) $(if $(SEED),-seed $(SEED))
+
 .PHONY: chaos
 chaos: setup ## break the whole system at random moments and check that every promise held (ROUNDS=50 SEED=7; DEFAULTS=1: only measure recovery)
 	@$(GO) build -o $(BIN)/chaos ./cmd/chaos

@@ -1,0 +1,503 @@
+package memstore_test
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"pgregory.net/rapid"
+
+	"github.com/sre-agent/sre-agent/cmd/sim/memstore"
+	"github.com/sre-agent/sre-agent/internal/ci"
+	"github.com/sre-agent/sre-agent/internal/patch"
+	"github.com/sre-agent/sre-agent/internal/run"
+	"github.com/sre-agent/sre-agent/internal/store"
+	"github.com/sre-agent/sre-agent/internal/store/db"
+	"github.com/sre-agent/sre-agent/internal/testenv"
+)
+
+// judge is what the double and the real store have in common.
+type judge interface {
+	RecordEnd(ctx context.Context, d store.Delivery, outcome, reason string) (store.Record, error)
+	RecordFailure(ctx context.Context, d store.Delivery, f ci.Failure, start store.Start, traceParent string) (store.Record, error)
+	RingDue(ctx context.Context, perRepository int, n int32) ([]store.Run, error)
+	RingAgain(ctx context.Context, older time.Duration, n int32) ([]store.Run, error)
+	RingFixed(ctx context.Context, older time.Duration, n int32) ([]store.Run, error)
+	TakeBack(ctx context.Context, limits run.Limits, n int32) ([]store.Run, error)
+	Run(ctx context.Context, id int64) (store.Run, error)
+	ClaimRun(ctx context.Context, c store.Claim) (store.Run, string, error)
+	Defer(ctx context.Context, id, fence int64, reason string, delay time.Duration) error
+	Renew(ctx context.Context, id, fence int64, holder string, ttl time.Duration) error
+	EndRun(ctx context.Context, id, fence int64, e store.End) error
+	SaveFix(ctx context.Context, id, fence int64, f store.Fix) error
+	GiveBack(ctx context.Context, id, fence int64, g store.GiveBack) error
+	ClaimPublication(ctx context.Context, id, fence int64, holder string, ttl time.Duration) (store.Run, string, error)
+	Fix(ctx context.Context, id int64) (db.Fix, error)
+	Publication(ctx context.Context, id int64) (*db.Publication, error)
+	Intend(ctx context.Context, id, fence int64, i store.Intent) (db.Publication, error)
+	Pushed(ctx context.Context, id, fence int64) error
+	Publish(ctx context.Context, id, fence int64, r store.Receipt, e store.End) error
+	Refuse(ctx context.Context, id, fence int64, e store.End, closedPR string) error
+	Refused(ctx context.Context, fingerprint string) (string, error)
+	Merged(ctx context.Context, fingerprint string) (int64, error)
+	SetPRState(ctx context.Context, p db.Publication, state string) error
+	GiveBackPublication(ctx context.Context, id, fence int64, g store.GiveBack) error
+	CancelRun(ctx context.Context, id int64, a store.Actor) (store.Run, error)
+	RetryRun(ctx context.Context, id int64, a store.Actor) (store.Run, error)
+	UnblockRun(ctx context.Context, id int64, a store.Actor) (store.Run, error)
+	KnownDeliveries(ctx context.Context, provider string, ids []string) (map[string]bool, error)
+}
+
+var (
+	_ judge = (*store.Store)(nil)
+	_ judge = (*memstore.Store)(nil)
+)
+
+// side is one of the two, with its own ids.
+type side struct {
+	judge
+	ids map[string]int64 // by run key
+}
+
+func (s *side) key(id int64) string {
+	for k, v := range s.ids {
+		if v == id {
+			return k
+		}
+	}
+	return ""
+}
+
+func (s *side) keys(runs []store.Run) string {
+	out := []string{}
+	for _, r := range runs {
+		out = append(out, fmt.Sprintf("%s fence %d rings %d %s", r.RunKey, r.Fence, r.Rings, r.State))
+	}
+	slices.Sort(out) // who is first among the repositories is not compared
+	return strings.Join(out, ", ")
+}
+
+// verdict names an error so that the two can be compared.
+func (s *side) verdict(err error) string {
+	var action *store.ActionError
+	var taken *store.FingerprintTakenError
+	var no *store.FingerprintRefusedError
+	switch {
+	case err == nil:
+		return "ok"
+	case errors.Is(err, store.ErrFenced):
+		return "fenced"
+	case errors.Is(err, store.ErrNotFound):
+		return "not found"
+	case errors.As(err, &action):
+		return action.Reason
+	case errors.As(err, &taken):
+		return "taken by " + s.key(taken.Holder.RunID)
+	case errors.As(err, &no):
+		return "refused by " + no.PRURL
+	default:
+		return "error"
+	}
+}
+
+func failure(repo, commit int) ci.Failure {
+	name := fmt.Sprint("r", repo)
+	return ci.Failure{
+		Provider: "github", Repository: ci.Repository{ID: fmt.Sprint(repo), Owner: "acme", Name: name}, Branch: "main",
+		Commit: fmt.Sprintf("%040d", commit), Workflow: "ci.yml",
+	}
+}
+
+// pass lets time pass in the database, without its triggers noticing, as time does.
+const pass = `begin; set local session_replication_role = replica;
+	update runs set not_before = not_before - interval '%[1]d minutes', rung_at = rung_at - interval '%[1]d minutes',
+		lease_expires_at = lease_expires_at - interval '%[1]d minutes', attempt_started_at = attempt_started_at - interval '%[1]d minutes',
+		attempt_ended_at = attempt_ended_at - interval '%[1]d minutes';
+	update attempts set started_at = started_at - interval '%[1]d minutes', ended_at = ended_at - interval '%[1]d minutes';
+	update turns set due = due - interval '%[1]d minutes'; commit`
+
+const dump = `select 'run ' || run_key || ' ' || state || '(' || reason || ') fence ' || fence || ' attempts ' || attempt_count || ' transient ' || transient_count
+		|| ' rings ' || rings || ' generation ' || generation || ' forgiven ' || attempts_forgiven || ' holder ' || coalesce(holder, '-')
+		|| ' fingerprint ' || coalesce(fingerprint, '-') || ' due ' || coalesce(round(extract(epoch from not_before - now()) / 60)::text, '-')
+		|| ' lease ' || coalesce(round(extract(epoch from lease_expires_at - now()) / 60)::text, '-')
+		|| ' began ' || coalesce(round(extract(epoch from attempt_started_at - now()) / 60)::text, '-')
+		|| ' over ' || coalesce(round(extract(epoch from attempt_ended_at - now()) / 60)::text, '-') || ' ended ' || (ended_at is not null)
+		|| ' ' || explanation from runs
+	union all select 'attempt ' || run_key || ' ' || attempts.fence || ' number ' || coalesce(number::text, '-') || ' ' || coalesce(outcome, '-') || ' ' || attempts.reason
+		from attempts join runs on runs.id = run_id
+	union all select 'publication ' || run_key || ' ' || p.generation || ' ' || p.state || '(' || p.reason || ') ' || coalesce(pr_url, '-') || ' ' || pr_state
+		|| ' ' || p.fingerprint || ' ' || commit_id from publications p join runs on runs.id = run_id
+	union all select 'delivery ' || delivery_id || ' ' || outcome || '(' || deliveries.reason || ') ' || coalesce(run_key, '-')
+		from deliveries left join runs on runs.id = run_id
+	union all select 'refusal ' || refusals.fingerprint || ' ' || run_key || ' ' || pr_url || ' ' || (lifted_at is not null) from refusals join runs on runs.id = run_id
+	union all select 'action ' || run_key || ' ' || action || ' ' || before_state from actions join runs on runs.id = run_id`
+
+func orDash[T any](p *T) string {
+	if p == nil {
+		return "-"
+	}
+	return fmt.Sprint(*p)
+}
+
+// memDump writes what dump selects.
+func memDump(m *memstore.Store, now time.Time) []string {
+	d := m.Dump()
+	minutes := func(at *time.Time) string {
+		if at == nil {
+			return "-"
+		}
+		return fmt.Sprint(int(at.Sub(now).Round(time.Minute).Minutes()))
+	}
+	keys := map[int64]string{}
+	var out []string
+	for _, r := range d.Runs {
+		keys[r.ID] = r.RunKey
+		out = append(out, fmt.Sprintf("run %s %s(%s) fence %d attempts %d transient %d rings %d generation %d forgiven %d holder %s fingerprint %s due %s lease %s began %s over %s ended %t %s",
+			r.RunKey, r.State, r.Reason, r.Fence, r.AttemptCount, r.TransientCount, r.Rings, r.Generation, r.AttemptsForgiven, orDash(r.Holder), orDash(r.Fingerprint),
+			minutes(r.NotBefore), minutes(r.LeaseExpiresAt), minutes(r.AttemptStartedAt), minutes(r.AttemptEndedAt), r.EndedAt != nil, r.Explanation))
+	}
+	for _, a := range d.Attempts {
+		out = append(out, fmt.Sprintf("attempt %s %d number %s %s %s", keys[a.RunID], a.Fence, orDash(a.Number), orDash(a.Outcome), a.Reason))
+	}
+	for _, p := range d.Publications {
+		out = append(out, fmt.Sprintf("publication %s %d %s(%s) %s %s %s %s", keys[p.RunID], p.Generation, p.State, p.Reason, orDash(p.PrUrl), p.PrState, p.Fingerprint, p.CommitID))
+	}
+	for _, x := range d.Deliveries {
+		key := "-"
+		if x.RunID != nil {
+			key = keys[*x.RunID]
+		}
+		out = append(out, fmt.Sprintf("delivery %s %s(%s) %s", x.DeliveryID, x.Outcome, x.Reason, key))
+	}
+	for _, f := range d.Refusals {
+		out = append(out, fmt.Sprintf("refusal %s %s %s %t", f.Fingerprint, keys[f.RunID], f.PrUrl, f.LiftedAt != nil))
+	}
+	for _, a := range d.Actions {
+		out = append(out, fmt.Sprintf("action %s %s %s", keys[a.RunID], a.Action, a.BeforeState))
+	}
+	return out
+}
+
+// rig plays operations on both sides.
+type rig struct {
+	real, double *side
+	st           *store.Store
+	mem          *memstore.Store
+	ahead        time.Duration
+	keys         []string
+}
+
+// TestTheDoubleJudgesAsPostgreSQLDoes plays random operations on both, and compares each answer and every row.
+func TestTheDoubleJudgesAsPostgreSQLDoes(t *testing.T) {
+	st, err := store.Open(t.Context(), testenv.PostgresWithSchema(t, func(ctx context.Context, url string) error {
+		_, err := store.Migrate(ctx, url)
+		return err
+	}), store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(st.Close)
+	rapid.Check(t, func(rt *rapid.T) {
+		if _, err := st.Pool().Exec(t.Context(), "truncate deliveries, attempts, fixes, publications, refusals, actions, runs, repositories, turns"); err != nil {
+			rt.Fatal(err)
+		}
+		r := &rig{st: st, real: &side{st, map[string]int64{}}}
+		r.mem = memstore.New(func() time.Time { return time.Now().Add(r.ahead) }, nil)
+		r.double = &side{r.mem, map[string]int64{}}
+		rt.Repeat(r.actions())
+	})
+}
+
+// both does one thing on each side and compares what comes of it.
+func (r *rig) both(rt *rapid.T, what string, f func(s *side) string) {
+	want, got := f(r.real), f(r.double)
+	if want != got {
+		rt.Fatalf("%s: the store says %q, the double %q", what, want, got)
+	}
+	rt.Logf("%s: %s", what, got)
+}
+
+func (r *rig) compare(rt *rapid.T) {
+	rows, err := r.st.Pool().Query(context.Background(), dump)
+	if err != nil {
+		rt.Fatal(err)
+	}
+	want, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		rt.Fatal(err)
+	}
+	got := memDump(r.mem, time.Now().Add(r.ahead))
+	slices.Sort(want)
+	slices.Sort(got)
+	for i := range max(len(want), len(got)) {
+		var a, b string
+		if i < len(want) {
+			a = want[i]
+		}
+		if i < len(got) {
+			b = got[i]
+		}
+		if a != b {
+			rt.Fatalf("the rows differ:\nstore:  %s\ndouble: %s", a, b)
+		}
+	}
+}
+
+// some draws a run, and a fence that is often its own.
+func (r *rig) some(rt *rapid.T) (key string, fence int64) {
+	if len(r.keys) == 0 {
+		rt.Skip("no run yet")
+	}
+	key = rapid.SampledFrom(r.keys).Draw(rt, "run")
+	row, _ := r.mem.Run(context.Background(), r.double.ids[key])
+	return key, max(0, row.Fence+int64(rapid.SampledFrom([]int{0, 0, 0, 0, 0, -1, 1}).Draw(rt, "fence off by")))
+}
+
+var ctx = context.Background()
+
+func hours(rt *rapid.T, what string) time.Duration {
+	return time.Duration(rapid.IntRange(0, 2).Draw(rt, what)) * time.Hour
+}
+
+func limits(rt *rapid.T) run.Limits {
+	base := hours(rt, "backoff")
+	return run.Limits{
+		MaxAttempts: rapid.IntRange(1, 3).Draw(rt, "most"), BaseBackoff: base, MaxBackoff: 2 * base, Cooldown: hours(rt, "cooldown"),
+		PerRepository: rapid.IntRange(1, 2).Draw(rt, "limit"),
+	}
+}
+
+func (r *rig) actions() map[string]func(*rapid.T) {
+	all := map[string]func(*rapid.T){
+		"":            func(rt *rapid.T) { r.compare(rt) },
+		"record":      r.record,
+		"record end":  r.recordEnd,
+		"time passes": r.pass,
+		"ring":        r.ring,
+		"ring 2":      r.ring,
+		"take back":   r.takeBack,
+		"claim":       r.claim,
+		"claim 2":     r.claim,
+		"action":      r.action,
+		"read":        r.read,
+		"forge says":  r.prState,
+	}
+	for name, f := range r.writes() {
+		all[name] = func(rt *rapid.T) {
+			key, fence := r.some(rt)
+			g := f(rt)
+			r.both(rt, fmt.Sprintf("%s %s fence %d", name, key, fence), func(s *side) string { return s.verdict(g(s, s.ids[key], fence)) })
+		}
+	}
+	return all
+}
+
+func (r *rig) record(rt *rapid.T) {
+	f := failure(rapid.IntRange(1, 2).Draw(rt, "repository"), rapid.IntRange(1, 3).Draw(rt, "commit"))
+	d, delay := delivery(rt), hours(rt, "delay")
+	r.both(rt, "record "+d.ID+" "+f.RunKey(), func(s *side) string {
+		rec, err := s.RecordFailure(ctx, d, f, store.Start{Reason: run.WaitNew, Delay: delay}, "")
+		if rec.Outcome == store.OutcomeRun && !rec.Known {
+			s.ids[f.RunKey()] = rec.RunID
+		}
+		return fmt.Sprint(rec.Outcome, rec.Reason, rec.Known, s.key(rec.RunID), s.verdict(err))
+	})
+	if r.double.ids[f.RunKey()] != 0 && !slices.Contains(r.keys, f.RunKey()) {
+		r.keys = append(r.keys, f.RunKey())
+	}
+}
+
+func delivery(rt *rapid.T) store.Delivery {
+	id := fmt.Sprint("d", rapid.IntRange(1, 8).Draw(rt, "delivery"))
+	body := fmt.Sprint("body", rapid.IntRange(1, 8).Draw(rt, "body"))
+	return store.Delivery{Provider: "github", ID: id, Event: "workflow_run", BodySHA256: strings.TrimPrefix(patch.Digest([]byte(body)), "sha256:"), ReceivedAt: time.Now()}
+}
+
+func (r *rig) recordEnd(rt *rapid.T) {
+	d := delivery(rt)
+	outcome := rapid.SampledFrom([]string{store.OutcomeIgnored, store.OutcomeDead}).Draw(rt, "outcome")
+	r.both(rt, "record "+d.ID+" "+outcome, func(s *side) string {
+		rec, err := s.RecordEnd(ctx, d, outcome, "why")
+		return fmt.Sprint(rec.Outcome, rec.Reason, rec.Known, s.key(rec.RunID), s.verdict(err))
+	})
+}
+
+func (r *rig) pass(rt *rapid.T) {
+	minutes := 61 * rapid.IntRange(1, 2).Draw(rt, "hours")
+	if _, err := r.st.Pool().Exec(ctx, fmt.Sprintf(pass, minutes)); err != nil {
+		rt.Fatal(err)
+	}
+	r.ahead += time.Duration(minutes) * time.Minute
+}
+
+func (r *rig) ring(rt *rapid.T) {
+	limit := rapid.IntRange(1, 2).Draw(rt, "limit")
+	kind := rapid.SampledFrom([]string{"due", "due", "due", "again", "fixed"}).Draw(rt, "kind")
+	r.both(rt, "ring "+kind, func(s *side) string {
+		var runs []store.Run
+		var err error
+		switch kind {
+		case "due":
+			if _, err = s.real().MendTurns(ctx, limit); err == nil {
+				runs, err = s.RingDue(ctx, limit, 100)
+			}
+		case "again":
+			runs, err = s.RingAgain(ctx, 30*time.Minute, 100)
+		default:
+			runs, err = s.RingFixed(ctx, 30*time.Minute, 100)
+		}
+		return s.keys(runs) + s.verdict(err)
+	})
+}
+
+// real is the schedule's repair: the limit changes between two rounds here, which it does not in life.
+func (s *side) real() interface {
+	MendTurns(ctx context.Context, perRepository int) (int64, error)
+} {
+	m, _ := s.judge.(interface {
+		MendTurns(ctx context.Context, perRepository int) (int64, error)
+	})
+	return m
+}
+
+func (r *rig) takeBack(rt *rapid.T) {
+	l := limits(rt)
+	r.both(rt, "take back", func(s *side) string {
+		runs, err := s.TakeBack(ctx, l, 100)
+		return s.keys(runs) + s.verdict(err)
+	})
+}
+
+func (r *rig) claim(rt *rapid.T) {
+	key, fence := r.some(rt)
+	l, holder, ttl := limits(rt), rapid.SampledFrom([]string{"a", "b"}).Draw(rt, "holder"), time.Hour+hours(rt, "ttl")
+	publication := rapid.Bool().Draw(rt, "publication")
+	r.both(rt, fmt.Sprintf("claim %s fence %d publication %t", key, fence, publication), func(s *side) string {
+		var got store.Run
+		var refused string
+		var err error
+		if publication {
+			got, refused, err = s.ClaimPublication(ctx, s.ids[key], fence, holder, ttl)
+		} else {
+			got, refused, err = s.ClaimRun(ctx, store.Claim{RunID: s.ids[key], Fence: fence, Holder: holder, TTL: ttl, Limits: l})
+		}
+		return fmt.Sprint(got.RunKey, got.Fence, got.AttemptCount, refused, s.verdict(err))
+	})
+}
+
+func (r *rig) writes() map[string]func(*rapid.T) func(s *side, id, fence int64) error {
+	fp := rapid.SampledFrom([]string{"", "f1", "f1", "f2"})
+	url := rapid.SampledFrom([]string{"", "https://forge/1", "https://forge/2"})
+	return map[string]func(*rapid.T) func(s *side, id, fence int64) error{
+		"defer": func(rt *rapid.T) func(*side, int64, int64) error {
+			d := hours(rt, "delay")
+			return func(s *side, id, fence int64) error { return s.Defer(ctx, id, fence, run.WaitNoSlot, d) }
+		},
+		"renew": func(rt *rapid.T) func(*side, int64, int64) error {
+			h := rapid.SampledFrom([]string{"a", "b"}).Draw(rt, "holder")
+			return func(s *side, id, fence int64) error { return s.Renew(ctx, id, fence, h, time.Hour) }
+		},
+		"end run": func(rt *rapid.T) func(*side, int64, int64) error {
+			e := store.End{State: run.Declined, Reason: "no_fixer", Explanation: "no", Fingerprint: fp.Draw(rt, "fingerprint")}
+			return func(s *side, id, fence int64) error { return s.EndRun(ctx, id, fence, e) }
+		},
+		"save fix": func(rt *rapid.T) func(*side, int64, int64) error {
+			f := fix(fp.Draw(rt, "fingerprint"))
+			return func(s *side, id, fence int64) error { return s.SaveFix(ctx, id, fence, f) }
+		},
+		"save fix 2": func(rt *rapid.T) func(*side, int64, int64) error {
+			f := fix(fp.Draw(rt, "fingerprint"))
+			return func(s *side, id, fence int64) error { return s.SaveFix(ctx, id, fence, f) }
+		},
+		"give back": func(rt *rapid.T) func(*side, int64, int64) error {
+			g := store.GiveBack{Reason: "dependency", Explanation: "away", Delay: hours(rt, "delay"), Transient: rapid.Bool().Draw(rt, "transient")}
+			return func(s *side, id, fence int64) error { return s.GiveBack(ctx, id, fence, g) }
+		},
+		"give back publication": func(rt *rapid.T) func(*side, int64, int64) error {
+			g := store.GiveBack{Reason: "dependency", Explanation: "away", Delay: hours(rt, "delay"), Transient: rapid.Bool().Draw(rt, "transient")}
+			return func(s *side, id, fence int64) error { return s.GiveBackPublication(ctx, id, fence, g) }
+		},
+		"intend": func(rt *rapid.T) func(*side, int64, int64) error {
+			commit := fmt.Sprintf("%040d", rapid.IntRange(1, 2).Draw(rt, "commit"))
+			return func(s *side, id, fence int64) error {
+				row, _ := s.Run(ctx, id)
+				i := store.Intent{Digest: "d", Branch: "sre-agent/x", BaseBranch: "main", CommitID: commit}
+				if row.Fingerprint != nil {
+					i.Fingerprint = *row.Fingerprint
+				}
+				p, err := s.Intend(ctx, id, fence, i)
+				if err == nil && p.CommitID == "" {
+					return errors.New("an intent without a commit")
+				}
+				return err
+			}
+		},
+		"pushed": func(*rapid.T) func(*side, int64, int64) error {
+			return func(s *side, id, fence int64) error { return s.Pushed(ctx, id, fence) }
+		},
+		"publish": func(rt *rapid.T) func(*side, int64, int64) error {
+			r := store.Receipt{State: store.PubOpened, Number: 1, URL: cmp.Or(url.Draw(rt, "url"), "https://forge/3"), Merged: rapid.Bool().Draw(rt, "merged")}
+			return func(s *side, id, fence int64) error { return s.Publish(ctx, id, fence, r, store.End{State: run.Published}) }
+		},
+		"refuse": func(rt *rapid.T) func(*side, int64, int64) error {
+			u := url.Draw(rt, "url")
+			e := store.End{State: run.Blocked, Reason: "pull_request_closed"}
+			return func(s *side, id, fence int64) error { return s.Refuse(ctx, id, fence, e, u) }
+		},
+	}
+}
+
+func fix(fingerprint string) store.Fix {
+	diff := []byte("diff")
+	return store.Fix{BaseCommit: fmt.Sprintf("%040d", 1), Diff: diff, Digest: patch.Digest(diff), Fixer: "f", Title: "t", Explanation: "e", Fingerprint: fingerprint}
+}
+
+func (r *rig) action(rt *rapid.T) {
+	key, _ := r.some(rt)
+	who := store.Actor{Who: "w", Why: rapid.SampledFrom([]string{"y", "y", "y", ""}).Draw(rt, "why")}
+	what := rapid.SampledFrom([]string{"cancel", "retry", "unblock"}).Draw(rt, "action")
+	r.both(rt, what+" "+key, func(s *side) string {
+		var err error
+		switch what {
+		case "cancel":
+			_, err = s.CancelRun(ctx, s.ids[key], who)
+		case "retry":
+			_, err = s.RetryRun(ctx, s.ids[key], who)
+		default:
+			_, err = s.UnblockRun(ctx, s.ids[key], who)
+		}
+		return s.verdict(err)
+	})
+}
+
+func (r *rig) read(rt *rapid.T) {
+	key, _ := r.some(rt)
+	fp := rapid.SampledFrom([]string{"", "f1", "f2"}).Draw(rt, "fingerprint")
+	r.both(rt, "read "+key+" "+fp, func(s *side) string {
+		p, perr := s.Publication(ctx, s.ids[key])
+		f, ferr := s.Fix(ctx, s.ids[key])
+		url, uerr := s.Refused(ctx, fp)
+		n, nerr := s.Merged(ctx, fp)
+		known, kerr := s.KnownDeliveries(ctx, "github", []string{"d1", "d2", "d99"})
+		_, missing := s.Run(ctx, 1<<40)
+		return fmt.Sprint(p != nil, s.verdict(perr), f.Digest, f.Generation, s.verdict(ferr), url, s.verdict(uerr), n, s.verdict(nerr), known, s.verdict(kerr), s.verdict(missing))
+	})
+}
+
+func (r *rig) prState(rt *rapid.T) {
+	key, _ := r.some(rt)
+	state := rapid.SampledFrom([]string{store.PRClosed, store.PRMerged}).Draw(rt, "state")
+	r.both(rt, "the pull request of "+key+" is "+state, func(s *side) string {
+		p, err := s.Publication(ctx, s.ids[key])
+		if err != nil || p == nil {
+			return "none"
+		}
+		return s.verdict(s.SetPRState(ctx, *p, state))
+	})
+}
