@@ -85,7 +85,7 @@ func (f *Forge) DeleteBranch(r *Repo, branch string) {
 	}
 }
 
-// Close, as Merge and Reopen, is what a person does.
+// Close closes a pull request, as a person does.
 func (f *Forge) Close(p *PullRequest) { f.mu.Lock(); defer f.mu.Unlock(); p.State = forge.Closed }
 
 // Merge merges an open pull request: the base branch moves.
