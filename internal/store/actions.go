@@ -27,6 +27,15 @@ func (s *Store) CancelRun(ctx context.Context, id int64, a Actor) (Run, error) {
 		case run.State(r.State) == run.Publishing:
 			return &ActionError{"publishing", fmt.Sprintf("run %d is opening its pull request right now: close that instead", id)}
 		}
+		// Once our branch is on the forge, the pull request may be open too, though nobody has heard of it: cancelling
+		// would free its fingerprint for a second one.
+		p, err := q.GetPublication(ctx, id)
+		if err == nil && p.State == PubPushed {
+			return &ActionError{"publishing", fmt.Sprintf("run %d has pushed %s, and its pull request may be open: it is about to be found", id, p.Branch)}
+		}
+		if err != nil && !errors.Is(one(err), ErrNotFound) {
+			return err
+		}
 		if err := q.CancelAttempt(ctx, id); err != nil {
 			return err
 		}

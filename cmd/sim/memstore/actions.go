@@ -19,6 +19,9 @@ func (s *Store) CancelRun(_ context.Context, id int64, a store.Actor) (store.Run
 		case run.State(r.State) == run.Publishing:
 			return &store.ActionError{Reason: "publishing"}
 		}
+		if p := s.byPub[generation{id, r.Generation}]; p != nil && p.State == store.PubPushed {
+			return &store.ActionError{Reason: "publishing"}
+		}
 		now := s.now()
 		for _, at := range s.attempts {
 			if at.RunID == id && at.EndedAt == nil {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sre-agent/sre-agent/cmd/sim/memforge"
 	"github.com/sre-agent/sre-agent/cmd/sim/memstore"
 	"github.com/sre-agent/sre-agent/internal/forge"
 	"github.com/sre-agent/sre-agent/internal/patch"
@@ -148,7 +149,7 @@ func (w *World) lockTaken(key, token string, ttl time.Duration) {
 	if b, ok := w.seen.locks[key]; ok && b.token != token && b.until.After(w.redisNow()) {
 		w.bad("I4", "the lock %s was given to a second holder while the first one had it", key)
 	}
-	w.seen.locks[key] = belief{token, w.redisNow().Add(ttl - time.Millisecond)}
+	w.seen.locks[key] = belief{token, w.redisNow().Add(ttl - 2*time.Millisecond)}
 }
 
 // lockLeft checks that a release takes the lock from nobody else.
@@ -167,7 +168,7 @@ func (w *World) slotTaken(repo, holder string, limit int, ttl time.Duration) {
 		set = map[string]time.Time{}
 		w.seen.slots[repo] = set
 	}
-	set[holder] = w.redisNow().Add(ttl - time.Millisecond)
+	set[holder] = w.redisNow().Add(ttl - 2*time.Millisecond)
 	live := 0
 	for _, until := range set {
 		if until.After(w.redisNow()) {
@@ -230,7 +231,7 @@ func (w *World) pullRequestOpened(branch string, pr forge.PullRequest) {
 			switch {
 			case other.State == forge.Open && !other.Reopened:
 				open = append(open, other.URL)
-			case other.State == forge.Closed && !other.Merged && !w.seen.lifted[other.URL]:
+			case other.State == forge.Closed && !other.Merged && !w.seen.lifted[other.URL] && !merged(r, other.HeadRef):
 				w.bad("I2", "%s was opened, though a person had closed %s for the same trouble", pr.URL, other.URL)
 			}
 		}
@@ -239,6 +240,16 @@ func (w *World) pullRequestOpened(branch string, pr forge.PullRequest) {
 		sort.Strings(open)
 		w.bad("I2", "%s are open for one fingerprint", strings.Join(open, " and "))
 	}
+}
+
+// merged says whether a person took in what a branch holds, by whichever pull request.
+func merged(r *memforge.Repo, branch string) bool {
+	for _, p := range r.Pulls {
+		if p.HeadRef == branch && p.Merged {
+			return true
+		}
+	}
+	return false
 }
 
 // unfinished says what is still going on.
