@@ -56,6 +56,22 @@ bench-schedule: setup ## measure what a start costs while 1,000, 100,000 and 1,0
 	@$(GO) build -o $(BIN)/bench ./cmd/bench
 	@$(BIN)/bench schedule
 
+.PHONY: fuzz
+fuzz: ## run every fuzz target (TIME=30s each, PKG=./internal/webhook/gitlab)
+	@$(GO) run ./internal/devtools/fuzz -time $(or $(TIME),30s) $(PKG)
+
+# One figure short of its target does not keep the others from being measured.
+.PHONY: bench-intake
+bench-intake: setup ## measure how fast webhooks are taken in, that none is lost, and what slow senders cost (STORM=short)
+	@$(GO) build -o $(BIN)/sre-agent ./cmd/sre-agent
+	@failed=0; run() { echo "sre-agent bench intake $$*"; $(BIN)/sre-agent bench intake "$$@" || failed=1; }; \
+		run --mode default; \
+		run --mode always; \
+		run --rate 2000 --duration $(if $(filter short,$(STORM)),10s,60s); \
+		run --rate 500 --duration $(if $(filter short,$(STORM)),30s,10m); \
+		run --loris 10000 --rounds 4 --duration $(if $(filter short,$(STORM)),20s,60s); \
+		exit $$failed
+
 .PHONY: check
 check: tools ## formatting, go vet, linters, generated files, go.mod
 	@unformatted="$$($(BIN)/gofumpt -l .)"; \

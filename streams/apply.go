@@ -63,7 +63,11 @@ func Apply(ctx context.Context, js jetstream.JetStream, s Settings) ([]Change, e
 		return nil, &DriftError{Changes: refused}
 	}
 	for _, r := range rows {
-		if _, err := js.CreateOrUpdateStream(ctx, s.finish(r.Stream)); err != nil {
+		cfg, err := keepPersist(ctx, js, s.finish(r.Stream))
+		if err != nil {
+			return nil, err
+		}
+		if _, err := js.CreateOrUpdateStream(ctx, cfg); err != nil {
 			return nil, fmt.Errorf("apply stream %s: %w", r.Stream.Name, err)
 		}
 		for _, c := range r.Consumers {
@@ -76,6 +80,22 @@ func Apply(ctx context.Context, js jetstream.JetStream, s Settings) ([]Change, e
 		return nil, fmt.Errorf("apply object store %s: %w", bodiesBucket, err)
 	}
 	return changes, nil
+}
+
+// keepPersist leaves a stream that exists its way of writing: the server refuses to change it, and both are right.
+func keepPersist(ctx context.Context, js jetstream.JetStream, cfg jetstream.StreamConfig) (jetstream.StreamConfig, error) {
+	if cfg.PersistMode == jetstream.DefaultPersistMode {
+		return cfg, nil
+	}
+	stream, err := js.Stream(ctx, cfg.Name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return cfg, nil
+	}
+	if err != nil {
+		return cfg, fmt.Errorf("look at stream %s: %w", cfg.Name, err)
+	}
+	cfg.PersistMode = stream.CachedInfo().Config.PersistMode
+	return cfg, nil
 }
 
 // Diff lists the differences between the table and the server.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/nats-io/nats.go"
@@ -51,11 +52,16 @@ func newBodies(js jetstream.JetStream, maxPayload func() int64) (*bodies, error)
 	return &bodies{js: js, maxPayload: maxPayload, enc: enc, dec: dec}, nil
 }
 
-// pack compresses a body where that pays and puts one that still does not fit into the object store under the
-// message's id, before the message: a crash in between leaves an object that its TTL removes.
-func (b *bodies) pack(ctx context.Context, id string, h nats.Header, body []byte) ([]byte, error) {
+// scratch is what bodies are compressed into: what is packed is good until it has been published.
+var scratch = sync.Pool{New: func() any { b := make([]byte, 0, scratchSize); return &b }}
+
+const scratchSize = 8 << 10
+
+// pack compresses a body where that pays, into buf if it fits, and puts one that still does not fit a message into the
+// object store under the message's id, before the message: a crash in between leaves an object that its TTL removes.
+func (b *bodies) pack(ctx context.Context, id string, h nats.Header, body, buf []byte) ([]byte, error) {
 	if len(body) >= compressFrom {
-		if small := b.enc.EncodeAll(body, make([]byte, 0, len(body)/4)); len(small) < len(body) {
+		if small := b.enc.EncodeAll(body, buf[:0]); len(small) < len(body) {
 			h.Set(hdrEncoding, "zstd")
 			body = small
 		}

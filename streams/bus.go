@@ -108,13 +108,14 @@ func (b *Bus) Ready(ctx context.Context) error {
 
 // Apply waits for the server and then makes its streams what the table says.
 func (b *Bus) Apply(ctx context.Context) ([]Change, error) {
-	if err := b.waitConnected(ctx); err != nil {
+	if err := b.AwaitConnected(ctx); err != nil {
 		return nil, err
 	}
 	return Apply(ctx, b.js, b.settings)
 }
 
-func (b *Bus) waitConnected(ctx context.Context) error {
+// AwaitConnected waits until the server answers.
+func (b *Bus) AwaitConnected(ctx context.Context) error {
 	connected := b.nc.StatusChanged(nats.CONNECTED)
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
@@ -142,7 +143,9 @@ func (b *Bus) Publish(ctx context.Context, m *Message) (duplicate bool, err erro
 	}
 	h := m.header()
 	b.prop.Inject(ctx, propagation.HeaderCarrier(h))
-	body, err := b.bodies.pack(ctx, m.ID, h, m.Body)
+	buf := scratch.Get().(*[]byte)
+	defer scratch.Put(buf)
+	body, err := b.bodies.pack(ctx, m.ID, h, m.Body, *buf)
 	if err != nil {
 		return false, fmt.Errorf("%w: publish %s: %w", ErrUnavailable, m.Subject, err)
 	}

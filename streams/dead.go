@@ -46,7 +46,7 @@ func (b *Bus) publishDead(ctx context.Context, m *Message, consumer, reason, tex
 	} else if reason != "bad_body" && reason != "bad_envelope" {
 		h.Del(hdrEncoding)
 		var err error
-		if body, err = b.bodies.pack(ctx, h.Get(nats.MsgIdHdr), h, body); err != nil {
+		if body, err = b.bodies.pack(ctx, h.Get(nats.MsgIdHdr), h, body, nil); err != nil {
 			return err
 		}
 	}

@@ -37,6 +37,8 @@ const (
 	HdrDeliveryID = "Sre-Delivery-Id"
 	HdrEvent      = "Sre-Event"
 	HdrBodySHA256 = "Sre-Body-Sha256"
+	// HdrScoped is "true" for a delivery that only a key for one owner or repository has signed.
+	HdrScoped = "Sre-Scoped"
 )
 
 // Message is what travels: the envelope and a body. Run doorbells carry the run's id and fence, not the truth.

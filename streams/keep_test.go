@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/sre-agent/sre-agent/internal/testenv"
 	"github.com/sre-agent/sre-agent/streams"
 )
@@ -77,5 +79,36 @@ func TestWalkDoneShowsWhatTheConsumerIsDoneWith(t *testing.T) {
 	}
 	if next, _ := walk(4, 10); next != 4 || len(got) != 0 {
 		t.Errorf("next %d, %v", next, got)
+	}
+}
+
+func TestAnEventsStreamThatIsThereKeepsItsWayOfWriting(t *testing.T) {
+	for _, was := range []jetstream.PersistModeType{jetstream.DefaultPersistMode, jetstream.AsyncPersistMode} {
+		b := connect(t, settings())
+		js := b.JetStream()
+		if was == jetstream.DefaultPersistMode {
+			if err := js.DeleteStream(t.Context(), streams.Events); err != nil {
+				t.Fatal(err)
+			}
+			for _, row := range streams.Topology(settings()) {
+				if row.Stream.PersistMode = was; row.Stream.Name == streams.Events {
+					if _, err := js.CreateStream(t.Context(), row.Stream); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+		}
+		for range 2 {
+			if _, err := b.Apply(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s, err := js.Stream(t.Context(), streams.Events)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := s.CachedInfo().Config.PersistMode; got != was {
+			t.Errorf("writes %v, want %v", got, was)
+		}
 	}
 }

@@ -128,9 +128,6 @@ func (b *Bus) Record(ctx context.Context, e Event, by By) error {
 	return nil
 }
 
-// AwaitConnected waits until the server answers.
-func (b *Bus) AwaitConnected(ctx context.Context) error { return b.waitConnected(ctx) }
-
 // scan visits the headers of a stream's messages in their order, up to the last one that there is when it begins.
 func (b *Bus) scan(ctx context.Context, name string, cfg jetstream.OrderedConsumerConfig, visit func(Kept) (bool, error)) error {
 	stream, err := b.stream(ctx, name)
@@ -243,7 +240,7 @@ func (b *Bus) putBack(ctx context.Context, raw *jetstream.RawStreamMsg, stream, 
 		}
 		h.Del(hdrObject)
 		h.Del(hdrEncoding)
-		if body, err = b.bodies.pack(ctx, id, h, whole); err != nil {
+		if body, err = b.bodies.pack(ctx, id, h, whole, nil); err != nil {
 			return false, fmt.Errorf("%w: publish %s: %w", ErrUnavailable, subject, err)
 		}
 	}

@@ -73,6 +73,7 @@ func Topology(s Settings) []Row {
 			Stream: jetstream.StreamConfig{
 				Name: Events, Subjects: []string{"events.>"}, Description: "what happened, for audit and the live view",
 				Retention: jetstream.LimitsPolicy, MaxAge: 30 * day, MaxBytes: gib, Discard: jetstream.DiscardOld,
+				PersistMode: eventsPersist(s),
 			},
 		},
 		{
@@ -128,4 +129,13 @@ func consumerOf(rows []Row, name string) (stream string, c jetstream.ConsumerCon
 		}
 	}
 	return "", jetstream.ConsumerConfig{}, false
+}
+
+// eventsPersist lets a single server answer for an event before it is on disk: events tell and decide nothing, and with
+// sync_interval: always each would cost a sync that a delivery then waits for. A cluster's servers don't offer it.
+func eventsPersist(s Settings) jetstream.PersistModeType {
+	if s.Replicas > 1 {
+		return jetstream.DefaultPersistMode
+	}
+	return jetstream.AsyncPersistMode
 }

@@ -160,8 +160,8 @@ func (f *fairness) servers(ctx context.Context, dir string) (environ map[string]
 	}
 	return map[string]string{
 		"DATABASE_URL": pg.URL(), "REDIS_URL": rdb.URL(), "NATS_URL": nats.URL(), "HTTP_ADDR": "127.0.0.1:0",
-		"GITHUB_WEBHOOK_SECRETS": secret, "GITHUB_READ_TOKEN": "unused", "DATABASE_MAX_CONNS": fmt.Sprint(workers + 4),
-		"REPO_PIPELINE_CONCURRENCY_LIMIT": fmt.Sprint(perRepository), "RUNNER_WORKERS": fmt.Sprint(workers), "THROTTLE_WORKERS": fmt.Sprint(workers),
+		"GITHUB_WEBHOOK_SECRETS": secret, "GITHUB_READ_TOKEN": "unused",
+		"REPO_PIPELINE_CONCURRENCY_LIMIT": fmt.Sprint(perRepository), "RUNNER_WORKERS": fmt.Sprint(workers),
 		// The storm is to wait for slots, which is what the bench is about, not for its rate.
 		"REPO_WEBHOOK_RATE_LIMIT_PER_MINUTE": "100000", "LOG_LEVEL": "info",
 	}, stop, nil
@@ -244,33 +244,25 @@ func ready(ctx context.Context, url string) error {
 
 // runner is the real runner with a pipeline that takes 200 ms and declines.
 func (f *fairness) runner(ctx context.Context, env *program.Env) error {
-	st, err := parts.Store(ctx, env)
+	p, err := parts.Open(ctx, env)
 	if err != nil {
 		return err
 	}
-	defer st.Close()
-	rdb, err := parts.Redis(env)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = rdb.Close() }()
-	bus, err := streams.ConnectWith(env.Config, "runner", env.Log, env.Telemetry.Traces)
+	defer p.Close()
+	bus, err := streams.Open(ctx, env.Config, "runner", env.Log, env.Telemetry.Traces)
 	if err != nil {
 		return err
 	}
 	defer bus.Close()
-	if _, err := bus.Apply(ctx); err != nil {
-		return err
-	}
-	env.HTTP.Ready("nats", bus.Ready)
+	p.Announce(env, bus.Ready)
 	service := &runner.Service{
-		Store: &watched{Store: st, f: f}, Lock: lease.NewLock(rdb, "sre-agent:lock:"), Slots: lease.NewSlots(rdb, "sre-agent:slots:"), Bell: bus,
+		Store: &watched{Store: p.Store, f: f}, Lock: lease.NewLock(p.Redis, "sre-agent:lock:"), Slots: lease.NewSlots(p.Redis, "sre-agent:slots:"), Bell: bus,
 		Pipeline: busy{}, Counters: env.Telemetry.Counters, Log: env.Log, Limits: parts.Limits(env.Config), Holder: env.Holder,
 		TTL: env.Config.LeaseTTL(),
 	}
 	return bus.Consume(ctx, streams.Worker{
 		Consumer: streams.RunnerConsumer, Workers: env.Config.RunnerWorkers, Handle: service.Handle, Grace: time.Second,
-		Ready: func(ctx context.Context) error { return errors.Join(bus.Ready(ctx), st.Ping(ctx), rdb.Ping(ctx).Err()) },
+		Ready: func(ctx context.Context) error { return errors.Join(bus.Ready(ctx), p.Ready(ctx)) },
 	})
 }
 

@@ -39,6 +39,11 @@ type collector struct {
 	diffs     map[int64][]byte
 	hurts     map[string]int // by repository
 	seenRepos []string
+	// logged are the moments that only the logs hold.
+	logged []chaos.Entry
+	// counted and unknown are what the last round left: the counters, and how many records had no moment.
+	counted map[chaos.Series]int
+	unknown map[chaos.Series]int
 }
 
 func newCollector(s *system) *collector {
@@ -214,7 +219,7 @@ func (c *collector) scanRows(ctx context.Context, conn *pgx.Conn) error {
 
 // streams reads the streams that keep their messages.
 func (c *collector) streams(ctx context.Context) error {
-	nc, err := nats.Connect(c.s.nats)
+	nc, err := nats.Connect(c.s.nats, nats.Timeout(10*time.Second))
 	if err != nil {
 		return err
 	}
@@ -271,6 +276,7 @@ func (c *collector) logs() error {
 		}
 		c.logAt[file] += int64(text.Len())
 		c.leak("the log "+filepath.Base(file), text.Bytes())
+		c.logged = append(c.logged, logged(text.Bytes())...)
 		if found := panicked.Find(text.Bytes()); found != nil {
 			c.broken = append(c.broken, fmt.Sprintf("%s: %s", filepath.Base(file), found))
 		}

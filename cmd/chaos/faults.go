@@ -37,6 +37,9 @@ func (s *system) wreck(ctx context.Context, plan []chaos.Fault, forge *forgeFaul
 
 func (s *system) carryOut(ctx context.Context, f chaos.Fault, forge *forgeFaults, rec *recovery) {
 	s.timeline.note("%v", f)
+	if began := time.Now(); !f.Gentle() {
+		defer func() { s.timeline.disturb(began, time.Now()) }()
+	}
 	switch f.Kind {
 	case chaos.Kill, chaos.Pause, chaos.Restart:
 		s.hurtProcess(ctx, f, rec)
@@ -85,6 +88,7 @@ func (s *system) hurtProcess(ctx context.Context, f chaos.Fault, rec *recovery) 
 		if err := v.Stop(); err != nil {
 			s.timeline.note("%v", err)
 			s.timeline.hurt(pid, v.name, "killed")
+			s.timeline.disturb(time.Now(), time.Now())
 		}
 	}
 	wait(ctx, f.For)

@@ -39,6 +39,8 @@ type load struct {
 	mu     sync.Mutex
 	sent   map[string]chaos.Sent
 	broken []string
+	// repeats are the answers that a delivery is known already, and the tries that were not answered.
+	repeats []chaos.Entry
 }
 
 const ugly = "package main\n\nfunc  Greet( ) string {return \"hello\"}\n\nfunc main() { println(Greet()) }\n"
@@ -133,7 +135,7 @@ func (l *loader) failure(r *rand.Rand, out *load, repo forgetest.Repo, sha strin
 	l.next++
 	p := githubtest.Params{
 		RepositoryID: repo.ID, Owner: repo.Owner, Name: repo.Name, CloneURL: repo.CloneURL, WebURL: repo.WebURL,
-		DefaultBranch: demo.Branch, Branch: demo.Branch, SHA: sha, WorkflowName: fmt.Sprintf("Check %d", n), RunID: demo.RunID + 1000 + l.next,
+		DefaultBranch: demo.Branch, Branch: demo.Branch, SHA: sha, WorkflowName: fmt.Sprintf("Check %d", n), RunID: demo.RunID + 1000 + l.next, SuiteID: demo.RunID + 1000 + l.next,
 		Attempt: 1, Actor: "dev", Workflow: fmt.Sprintf(".github/workflows/check-%d.yml", n),
 	}
 	for attempt := 1; attempt <= 2; attempt++ {
@@ -249,6 +251,9 @@ func (l *load) try(ctx context.Context, client *http.Client, base, secret string
 	s.Accepted = s.Accepted || status/100 == 2
 	s.Rejected = s.Rejected || status/100 == 4
 	l.sent[p.id] = s
+	if status == http.StatusOK || err != nil {
+		l.repeats = append(l.repeats, chaos.Entry{Series: repeated, At: time.Now(), Maybe: err != nil})
+	}
 	if status/100 == 4 && p.spoil == nil {
 		l.broken = append(l.broken, fmt.Sprintf("delivery %s (%s) is well formed and was answered %d", p.id, p.event, status))
 	}

@@ -126,7 +126,7 @@ func (o options) playRounds(ctx context.Context, s *system, res *result) error {
 	}
 	r := &rounds{
 		s: s, out: os.Stdout, loader: &loader{s: s}, collect: newCollector(s), forge: forge, rec: newRecovery(),
-		sampler: startSampler(s.quit), settle: o.settle, reported: map[string]bool{},
+		sampler: startSampler(s.dir, s.quit), settle: o.settle, reported: map[string]bool{},
 	}
 	var err error
 	for n := range o.rounds {

@@ -26,6 +26,7 @@ type rounds struct {
 	failures []chaos.Failure
 	reported map[string]bool
 	totals   totals
+	played   int
 }
 
 // totals are the figures of the last line.
@@ -135,7 +136,13 @@ func (r *rounds) history(ctx context.Context, load *load, plan []chaos.Fault) (c
 	}
 	h := chaos.History{Sent: r.sent, Failures: r.failures, Broken: broken, Outages: r.s.timeline.outages()}
 	h.Sandboxes, _ = r.sampler.seen()
-	err := r.collect.collect(ctx, &h)
+	if err := r.collect.collect(ctx, &h); err != nil {
+		return h, err
+	}
+	r.played++
+	h.Round = r.played
+	var err error
+	h.Counts, err = r.collect.counts(ctx, load)
 	return h, err
 }
 

@@ -26,9 +26,11 @@ type sampler struct {
 
 const sampleEvery = 100 * time.Millisecond
 
-// startSampler samples until quit is closed. Sandboxes are known by the work folder that is mounted in them.
-func startSampler(quit <-chan struct{}) *sampler {
-	s := &sampler{work: regexp.MustCompile(`/runner-\d+/runner/work/(\d+)-(\d+)/`), spans: map[[2]int64]chaos.Sandbox{}}
+// startSampler samples until quit is closed. Sandboxes are known by the work folder that is mounted in them, below dir:
+// others on this machine, of tests or of another chaos command, have runs of the same numbers.
+func startSampler(dir string, quit <-chan struct{}) *sampler {
+	work := regexp.QuoteMeta(filepath.Base(dir)) + `/runner-\d+/runner/work` + `/(\d+)-(\d+)/`
+	s := &sampler{work: regexp.MustCompile(work), spans: map[[2]int64]chaos.Sandbox{}}
 	s.wg.Go(func() {
 		tick := time.NewTicker(sampleEvery)
 		defer tick.Stop()

@@ -56,6 +56,7 @@ type system struct {
 	nats  string
 	pg    *postgres
 	redis *redisServer
+	tally *chaos.Tally
 
 	timeline *timeline
 	quit     chan struct{}
@@ -77,6 +78,9 @@ func startSystem(ctx context.Context, dir, bin, conf string, settings map[string
 }
 
 func (s *system) start(ctx context.Context, bin, conf string, settings map[string]string) (err error) {
+	if s.tally, err = chaos.NewTally(ctx); err != nil {
+		return err
+	}
 	if s.scene, err = demo.NewScene(ctx, filepath.Join(s.dir, "scene")); err != nil {
 		return err
 	}
@@ -127,6 +131,7 @@ func (s *system) startProgram(ctx context.Context, bin, name, natsAddr string, s
 	}
 	env := s.scene.Environ()
 	maps.Copy(env, settings)
+	maps.Copy(env, s.tally.Environ())
 	s.proxies[name] = map[string]*chaos.Proxy{}
 	for _, dep := range depends[name] {
 		network, addr := "tcp", "127.0.0.1:0"
@@ -180,6 +185,7 @@ func (s *system) watch() {
 			if !v.Running() {
 				s.timeline.note("%s ended by itself and is started again", v.name)
 				s.timeline.exit()
+				s.timeline.disturb(time.Now(), time.Now())
 				if err := v.Start(); err != nil {
 					s.timeline.note("start %s: %v", v.name, err)
 				}
@@ -220,6 +226,9 @@ func (s *system) stop() {
 	if s.scene != nil {
 		_ = s.scene.Close()
 	}
+	if s.tally != nil {
+		s.tally.Close()
+	}
 }
 
 // timeline is what was done to the system and what it did by itself, with times since the round began.
@@ -229,12 +238,13 @@ type timeline struct {
 	lines []string
 	exits int
 	hurts []chaos.Outage
+	spans []chaos.Span
 }
 
 func (t *timeline) reset() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.began, t.lines = time.Now(), nil
+	t.began, t.lines, t.spans = time.Now(), nil, nil
 }
 
 func (t *timeline) note(format string, args ...any) {
@@ -254,6 +264,27 @@ func (t *timeline) hurt(pid int, name, what string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.hurts = append(t.hurts, chaos.Outage{PID: pid, Name: name, What: what, At: time.Now()})
+}
+
+// What is counted reaches the tally a little later, and what a program asked of a silent database may be done when the
+// database can be heard again.
+const (
+	lostBefore = 4 * chaos.TallyEvery
+	lostAfter  = 2 * time.Second
+)
+
+// disturb remembers a time in which counts may be lost.
+func (t *timeline) disturb(from, to time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.spans = append(t.spans, chaos.Span{From: from.Add(-lostBefore), To: to.Add(lostAfter)})
+}
+
+// disturbed are those of this round, and since when it is played.
+func (t *timeline) disturbed() (began time.Time, spans []chaos.Span) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.began, slices.Clone(t.spans)
 }
 
 func (t *timeline) outages() []chaos.Outage {

@@ -1,7 +1,8 @@
 // Command sim plays the services' real handler and decision code on doubles of everything around them, with seeded
 // faults at every step and a virtual clock, and checks the promises after each step.
 //
-// The last line of its output is one line of JSON; it exits with 1 when a promise did not hold. A seed that fails is
+// The last line of its output is one line of JSON, also when it is asked to stop or the playing breaks off; it exits with
+// 1 then, and when a promise did not hold. A seed that fails is
 // printed and plays again in exactly the same way: sim -seeds 1 -seed N, which shows its trace.
 package main
 
@@ -12,10 +13,12 @@ import (
 	"io"
 	"maps"
 	"os"
+	"os/signal"
 	"runtime"
 	"runtime/debug"
 	"slices"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -37,6 +40,9 @@ type summary struct {
 	Published  int     `json:"published"`
 	Virtual    float64 `json:"virtual_hours"`
 	Seconds    float64 `json:"seconds"`
+	// Interrupted says that fewer seeds were played than asked for. Playing are those that were not over.
+	Interrupted bool     `json:"interrupted,omitempty"`
+	Playing     []uint64 `json:"playing,omitempty"`
 }
 
 func main() {
@@ -45,13 +51,18 @@ func main() {
 	drop := flag.String("drop", "", "drop a guard of the doubles, to see the simulation go red")
 	most := flag.Int("show", 5, "how many failing seeds to show")
 	trace := flag.Bool("trace", false, "show the trace of every seed")
+	child := flag.Bool("child", false, "play; without it, start a child that does, and report even when it can't")
 	testing.Init()
 	flag.Parse()
-	debug.SetGCPercent(400) // worlds are small and short
-	if *seed == 0 {
-		*seed = uint64(time.Now().UnixNano() % 1_000_000_000)
+	if !*child {
+		os.Exit(supervise(*seed))
 	}
-	s := &sim{first: *seed, rounds: *seeds, show: *most, out: os.Stdout, counters: telemetry.NewTest().Counters, ends: map[string]int{}}
+	debug.SetGCPercent(400) // worlds are small and short
+	s := &sim{
+		first: *seed, rounds: *seeds, show: *most, out: os.Stdout, counters: telemetry.NewTest().Counters, ends: map[string]int{},
+		progress: os.NewFile(progressFD, "progress"), playing: map[uint64]bool{}, began: time.Now(),
+	}
+	s.listen()
 	if *drop != "" {
 		s.off = guard.Off{guard.Name(*drop): true}
 	}
@@ -73,10 +84,28 @@ type sim struct {
 	trace    io.Writer
 	counters *telemetry.Counters
 
-	mu   sync.Mutex
-	next int
-	ends map[string]int
-	sum  summary
+	// progress tells the parent how far we are.
+	progress io.Writer
+	began    time.Time
+
+	mu      sync.Mutex
+	next    int
+	stopped bool
+	playing map[uint64]bool
+	ends    map[string]int
+	sum     summary
+}
+
+// listen has the first signal end the playing; what was played is reported.
+func (s *sim) listen() {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.stopped = true
+	}()
 }
 
 func (s *sim) main(t *testing.T) {
@@ -90,15 +119,14 @@ func (s *sim) main(t *testing.T) {
 		os.Exit(2)
 	}
 	fmt.Fprintln(s.out, string(line))
-	if s.sum.Violations > 0 {
+	if s.sum.Violations > 0 || s.sum.Interrupted {
 		os.Exit(1)
 	}
 	os.Exit(0)
 }
 
 func (s *sim) run(t *testing.T) {
-	began := time.Now()
-	s.sum = summary{Tool: "sim", Rounds: s.rounds, Seed: s.first}
+	s.sum = summary{Tool: "sim", Seed: s.first}
 	shards := runtime.GOMAXPROCS(0)
 	if s.trace != nil {
 		shards = 1
@@ -111,18 +139,26 @@ func (s *sim) run(t *testing.T) {
 	if t.Failed() {
 		s.sum.Violations = max(1, s.sum.Violations)
 	}
-	s.sum.Seconds = time.Since(began).Seconds()
+	s.sum.Interrupted = s.sum.Rounds < s.rounds
+	s.sum.Seconds = time.Since(s.began).Seconds()
 }
 
 // take hands out the next seed.
 func (s *sim) take() (seed uint64, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.next >= s.rounds {
+	if s.next >= s.rounds || s.stopped {
 		return 0, false
 	}
 	s.next++
-	return s.first + uint64(s.next-1), true
+	seed = s.first + uint64(s.next-1)
+	s.playing[seed] = true
+	sum := s.sum
+	sum.Playing, sum.Seconds = slices.Sorted(maps.Keys(s.playing)), time.Since(s.began).Seconds()
+	if err := json.NewEncoder(s.progress).Encode(sum); err != nil {
+		os.Exit(1) // nobody listens any more
+	}
+	return seed, true
 }
 
 func (s *sim) shard(t *testing.T) {
@@ -138,6 +174,8 @@ func (s *sim) shard(t *testing.T) {
 func (s *sim) note(seed uint64, r world.Result) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	delete(s.playing, seed)
+	s.sum.Rounds++
 	s.sum.Faults += r.Faults
 	s.sum.Steps += r.Steps
 	s.sum.Runs += r.Runs

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -12,13 +11,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sre-agent/sre-agent/internal/store"
-	"github.com/sre-agent/sre-agent/internal/store/db"
-	"github.com/sre-agent/sre-agent/streams"
 )
 
 func (a *app) deliveriesCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "deliveries", Short: "Look at webhook deliveries, and replay them", RunE: group}
-	cmd.AddCommand(a.deliveriesListCommand(), a.deliveriesShowCommand(), a.deliveriesReplayCommand())
+	cmd := &cobra.Command{Use: "deliveries", Short: "Look at webhook deliveries, replay them, and ask for those that never arrived", RunE: group}
+	cmd.AddCommand(a.deliveriesListCommand(), a.deliveriesShowCommand(), a.deliveriesReplayCommand(), a.deliveriesReconcileCommand())
 	return cmd
 }
 
@@ -105,155 +102,4 @@ func runNumber(id *int64) string {
 		return ""
 	}
 	return strconv.FormatInt(*id, 10)
-}
-
-func (a *app) deliveriesShowCommand() *cobra.Command {
-	var asJSON bool
-	cmd := &cobra.Command{
-		Use: "show PROVIDER ID", Short: "Show what became of a delivery", Args: cobra.ExactArgs(2),
-		Long: "Show a delivery's record and run from the database at DATABASE_URL and, when NATS_URL is set, its message in the stream and\n" +
-			"its dead letters. For example: sre-agent deliveries show github 5b0f0de2-1a7c-11f0-9d63-5b0b4a9f1c55\n\n" + exitCodes,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.showDelivery(cmd.Context(), args[0], args[1], asJSON)
-		},
-	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	return cmd
-}
-
-// whereabouts is all that is known of one delivery.
-type whereabouts struct {
-	Record *db.Delivery
-	Run    *store.Run
-	// Looked is false when no stream was named.
-	Looked  bool
-	Kept    *streams.Kept
-	Letters []streams.Letter
-}
-
-// whereaboutsView is what --json prints.
-type whereaboutsView struct {
-	Record  *deliveryRowView `json:"record,omitempty"`
-	Run     *runView         `json:"run,omitempty"`
-	Message *keptView        `json:"message,omitempty"`
-	Letters []letterView     `json:"dead_letters"`
-}
-
-type keptView struct {
-	Stream   string    `json:"stream"`
-	Sequence uint64    `json:"sequence"`
-	Time     time.Time `json:"time"`
-	Subject  string    `json:"subject"`
-	Bytes    int       `json:"bytes"`
-}
-
-func (a *app) showDelivery(ctx context.Context, provider, id string, asJSON bool) error {
-	w, err := a.lookFor(ctx, provider, id)
-	if err != nil {
-		return err
-	}
-	if w.Record == nil && w.Kept == nil && len(w.Letters) == 0 {
-		return fmt.Errorf("there is no delivery %s of %s", id, provider)
-	}
-	if asJSON {
-		return printJSON(a.stdout, w.view())
-	}
-	a.terminal().whereabouts(provider, id, w)
-	return nil
-}
-
-func (a *app) lookFor(ctx context.Context, provider, id string) (w whereabouts, err error) {
-	err = a.withStore(ctx, func(ctx context.Context, st *store.Store) error {
-		record, err := st.DeliveryRecord(ctx, provider, id)
-		if errors.Is(err, store.ErrNotFound) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		w.Record = &record
-		if record.RunID == nil {
-			return nil
-		}
-		r, err := st.Run(ctx, *record.RunID)
-		w.Run = &r
-		return err
-	})
-	if err != nil {
-		return w, err
-	}
-	if cfg, err := a.operator(); err != nil || cfg.NATSURL == "" {
-		return w, err
-	}
-	w.Looked = true
-	return w, a.withStreams(ctx, func(ctx context.Context, bus *streams.Bus) error { return w.look(ctx, bus, provider, id) })
-}
-
-// clocks is how far the clock of whoever took a delivery in may be from the stream's.
-const clocks = 2 * time.Hour
-
-func (w *whereabouts) look(ctx context.Context, bus *streams.Bus, provider, id string) error {
-	sel := streams.Selection{Provider: provider, IDs: []string{id}}
-	if w.Record != nil {
-		sel.Since = w.Record.ReceivedAt.Add(-clocks)
-	}
-	err := bus.SelectDeliveries(ctx, sel, func(k streams.Kept) (bool, error) {
-		w.Kept = &k
-		return false, nil
-	})
-	if err != nil {
-		return err
-	}
-	return bus.Letters(ctx, func(l streams.Letter) (bool, error) {
-		if l.Provider == provider && l.DeliveryID == id {
-			w.Letters = append(w.Letters, l)
-		}
-		return true, nil
-	})
-}
-
-func (w *whereabouts) view() whereaboutsView {
-	v := whereaboutsView{Letters: []letterView{}}
-	if d := w.Record; d != nil {
-		v.Record = &deliveryRowView{
-			Provider: d.Provider, deliveryView: deliveryView{d.DeliveryID, d.Event, d.Outcome, d.Reason, d.ReceivedAt},
-			RecordedAt: d.RecordedAt, BodySHA256: d.BodySha256, RunID: d.RunID,
-		}
-	}
-	if w.Run != nil {
-		r := viewOfRun(*w.Run)
-		v.Run, v.Record.RunState, v.Record.Repository = &r, r.State, r.Failure.Repository.FullName()
-	}
-	if k := w.Kept; k != nil {
-		v.Message = &keptView{k.Stream, k.Sequence, k.Time, k.Subject, k.Bytes}
-	}
-	for _, l := range w.Letters {
-		v.Letters = append(v.Letters, viewOfLetter(l))
-	}
-	return v
-}
-
-func (t terminal) whereabouts(provider, id string, w whereabouts) {
-	t.printf("%s\n", t.bold(visible("delivery "+id+" of "+provider)))
-	if d := w.Record; d != nil {
-		t.field("event", d.Event)
-		t.field("received", stamp(d.ReceivedAt))
-		t.field("recorded", stamp(d.RecordedAt)+" as "+withReason(d.Outcome, d.Reason))
-	} else {
-		t.field("recorded", "no: the throttle has not worked on it yet, or could not")
-	}
-	if r := w.Run; r != nil {
-		t.field("run", fmt.Sprintf("%d  %s  %s", r.ID, withReason(r.State, r.Reason), r.Failure.Repository.FullName()))
-	}
-	switch {
-	case w.Kept != nil:
-		t.field("message", fmt.Sprintf("%s/%d of %s, %d bytes, %s", w.Kept.Stream, w.Kept.Sequence, stamp(w.Kept.Time), w.Kept.Bytes, w.Kept.Subject))
-	case w.Looked:
-		t.field("message", "no longer in the stream")
-	default:
-		t.field("message", "not looked for: NATS_URL is not set")
-	}
-	for _, l := range w.Letters {
-		t.field("dead letter", fmt.Sprintf("%d of %s: %s", l.Sequence, stamp(l.Time), withReason(l.Reason, clip(l.Error, shownWidth))))
-	}
 }

@@ -23,16 +23,21 @@ import (
 // deliver publishes a delivery as ingest does.
 func deliver(t *testing.T, bus *streams.Bus, owner, name, id string, body []byte) {
 	t.Helper()
+	m := deliveryMessage("github", id, body)
+	m.Subject = streams.DeliverySubject("github", owner, name)
+	if _, err := bus.Publish(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func deliveryMessage(provider, id string, body []byte) *streams.Message {
 	sum := sha256.Sum256(body)
-	_, err := bus.Publish(t.Context(), &streams.Message{
-		ID: "github-" + id, Type: streams.TypeDelivery, Subject: streams.DeliverySubject("github", owner, name), Body: body,
+	return &streams.Message{
+		ID: provider + "-" + id, Type: streams.TypeDelivery, Subject: streams.DeliverySubject(provider, "acme", "api"), Body: body,
 		Header: nats.Header{
-			streams.HdrProvider: {"github"}, streams.HdrDeliveryID: {id}, streams.HdrEvent: {"workflow_run"},
+			streams.HdrProvider: {provider}, streams.HdrDeliveryID: {id}, streams.HdrEvent: {"workflow_run"},
 			streams.HdrBodySHA256: {hex.EncodeToString(sum[:])},
 		},
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
 }
 

@@ -11,19 +11,21 @@ import (
 // The views are what --json prints: names that scripts may rely on.
 
 type runView struct {
-	ID          int64      `json:"id"`
-	RunKey      string     `json:"run_key"`
-	State       string     `json:"state"`
-	Reason      string     `json:"reason,omitempty"`
-	Explanation string     `json:"explanation,omitempty"`
-	Attempts    int32      `json:"attempts"`
-	Fence       int64      `json:"fence"`
-	Fingerprint *string    `json:"fingerprint,omitempty"`
-	Failure     ci.Failure `json:"failure"`
-	CreatedAt   time.Time  `json:"created_at"`
-	UpdatedAt   time.Time  `json:"updated_at"`
-	NotBefore   *time.Time `json:"not_before,omitempty"`
-	EndedAt     *time.Time `json:"ended_at,omitempty"`
+	ID     int64  `json:"id"`
+	RunKey string `json:"run_key"`
+	State  string `json:"state"`
+	Reason string `json:"reason,omitempty"`
+	// BlockedReason is the reason again, for a run that is blocked.
+	BlockedReason *string    `json:"blocked_reason,omitempty"`
+	Explanation   string     `json:"explanation,omitempty"`
+	Attempts      int32      `json:"attempt_count"`
+	Fence         int64      `json:"fence"`
+	Fingerprint   *string    `json:"fingerprint,omitempty"`
+	Failure       ci.Failure `json:"failure"`
+	CreatedAt     time.Time  `json:"created_at"`
+	UpdatedAt     time.Time  `json:"updated_at"`
+	NotBefore     *time.Time `json:"not_before,omitempty"`
+	EndedAt       *time.Time `json:"ended_at,omitempty"`
 }
 
 type historyView struct {
@@ -87,7 +89,7 @@ type publicationView struct {
 
 func viewOfRun(r store.Run) runView {
 	return runView{
-		ID: r.ID, RunKey: r.RunKey, State: r.State, Reason: r.Reason, Explanation: r.Explanation, Attempts: r.AttemptCount,
+		ID: r.ID, RunKey: r.RunKey, State: r.State, Reason: r.Reason, BlockedReason: r.BlockedReason, Explanation: r.Explanation, Attempts: r.AttemptCount,
 		Fence: r.Fence, Fingerprint: r.Fingerprint, Failure: r.Failure, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
 		NotBefore: r.NotBefore, EndedAt: r.EndedAt,
 	}

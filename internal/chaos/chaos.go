@@ -28,6 +28,9 @@ type History struct {
 	Sandboxes    []Sandbox
 	Outages      []Outage
 	Leaks        []Leak
+	// Counts are those of the round that has just been played.
+	Counts []Count
+	Round  int
 	// Broken is what needs no more judging: a panic, a request answered otherwise than it must be.
 	Broken []string
 }

@@ -23,6 +23,7 @@ var checks = []struct {
 	{"I4", noTwoSandboxesOfOneRun},
 	{"I5", attemptsRest},
 	{"I6", activeRunsAreBounded},
+	{"I7", countersEqualARecount},
 	{"I8", creationsAreBounded},
 	{"I9", rejectedRequestsLeaveNothing},
 	{"I10", noSecretLeaves},

@@ -77,6 +77,7 @@ func good() History {
 		Sandboxes: []Sandbox{
 			{RunID: 1, Fence: 1, First: 1, Last: 20}, {RunID: 2, Fence: 1, First: 1, Last: 30}, {RunID: 2, Fence: 2, First: 30, Last: 50},
 		},
+		Counts:  []Count{{Series: Series{"c", "exact"}, Counted: 2, Recounted: 2, Sure: 2}, {Series: Series{"c", "one lost in a crash"}, Counted: 2, Recounted: 3, Sure: 1}},
 		Outages: []Outage{{PID: 11, What: "killed", At: at(1)}, {PID: 12, What: "paused", At: at(4.5)}},
 	}
 }
@@ -130,6 +131,12 @@ func TestEveryBrokenPromiseIsFound(t *testing.T) {
 		{"an attempt began before its backoff was over", func(h *History) { h.Attempts[2].Started = at(3.9) }, "I5: run 2 (k2) published(): attempt 2 began 100ms before the backoff"},
 		{"an attempt began before its cooldown was over", func(h *History) { h.Limits.Cooldown = 5 * time.Second }, "I5: run 2 (k2) published(): attempt 2 began 1s before the cooldown"},
 		{"a repository has too many active runs", func(h *History) { h.Limits.PerRepository = 1 }, "I6: o/r has 2 active runs"},
+		{"a counter counts what no record has", func(h *History) {
+			h.Counts = []Count{{Series: Series{"c", "r"}, Counted: 2, Recounted: 1, Sure: 1}}
+		}, "I7: c{reason=r} counted 2"},
+		{"a count is lost though nothing was disturbed", func(h *History) {
+			h.Counts = []Count{{Series: Series{"c", "r"}, Counted: 1, Recounted: 3, Sure: 2}}
+		}, "I7: c{reason=r} counted 1"},
 		{"pull requests are asked for too often", func(h *History) { h.Creations[0].Asked = 4 }, "I8: o/r: 4 requests to open a pull request"},
 		{"more pull requests were opened than intended", func(h *History) { h.Creations[0].Opened = 3 }, "I8: o/r: 3 pull requests opened"},
 		{"a refused request left a row", func(h *History) { h.Deliveries = append(h.Deliveries, Delivery{"forged", "ignored", "ping", 0}) }, "I9: delivery forged was refused and left 1 rows"},

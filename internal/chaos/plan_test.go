@@ -32,6 +32,9 @@ func TestPlansHoldEveryKindOfFaultWithinTheirBounds(t *testing.T) {
 			kinds[f.Kind]++
 			modes[f.Mode]++
 			whats[f.What]++
+			if seed%GentleEvery == 0 && !f.Gentle() {
+				t.Errorf("seed %d takes counts with it: %v", seed, f)
+			}
 			if f.At < 0 || f.At > testWorld.Window || i > 0 && f.At < plan[i-1].At {
 				t.Errorf("seed %d: %v", seed, f)
 			}

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/base32"
 	"strings"
+	"time"
 )
 
 // Repository names a repository as its forge knows it.
@@ -47,8 +48,17 @@ type Failure struct {
 	Conclusion string `json:"conclusion"`
 	// Actor is the login that caused the CI run.
 	Actor string `json:"actor,omitempty"`
+	// FinishedAt is when the pipeline ended, by the provider's clock; zero where it does not say. A success counts
+	// against a failure only if it ended later.
+	FinishedAt time.Time `json:"finished_at,omitzero"`
 	// CommitAuthor is the e-mail address of the failing commit's author.
 	CommitAuthor string `json:"commit_author,omitempty"`
+	// Claims are further names that this pipeline goes by on this commit, such as "run:123". SameAs are the names by
+	// which it may have been told of before: an event whose SameAs holds another's claim is about the same pipeline, so
+	// that a provider's events, which do not all know the workflow, still make one run. The run key always counts as
+	// both. A name that two pipelines may share, as a workflow's display name, is never both of one event.
+	Claims []string `json:"claims,omitempty"`
+	SameAs []string `json:"same_as,omitempty"`
 }
 
 // FromFork says whether the failing commit lives in another repository than the one that reported it.
@@ -60,6 +70,23 @@ func (f Failure) FromFork() bool {
 // the provider's run attempt or job. Ten red jobs and five re-runs of one workflow have one run key.
 func (f Failure) RunKey() string {
 	return strings.Join([]string{f.Provider, f.Repository.ID, strings.ToLower(f.Commit), f.Workflow}, ":")
+}
+
+// Claimed are the claims, each made unique as the run key is.
+func (f Failure) Claimed() []string { return f.named(f.Claims) }
+
+// Known are all names by which the pipeline may have been told of before, the run key among them.
+func (f Failure) Known() []string { return append(f.named(f.SameAs), f.RunKey()) }
+
+// Names are the run key and the claims: what a success is remembered by.
+func (f Failure) Names() []string { return append(f.named(f.Claims), f.RunKey()) }
+
+func (f Failure) named(names []string) []string {
+	out := make([]string, 0, len(names)+1)
+	for _, name := range names {
+		out = append(out, strings.Join([]string{f.Provider, f.Repository.ID, strings.ToLower(f.Commit), "=" + name}, ":"))
+	}
+	return out
 }
 
 // ShortKey is a short, stable name for a run key, fit for a branch name: 10 lower-case letters and digits.

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"fmt"
 	"net"
 	"net/mail"
@@ -16,11 +17,17 @@ import (
 
 // checkWords says what each named check wants; checks holds the checks themselves.
 var checkWords = map[string]string{
-	"address": "host:port or :port",
-	"paths":   "absolute paths, separated by commas",
-	"goproxy": "http or https URLs, separated by commas, or off",
-	"email":   "an e-mail address",
-	"person":  "a name of at most 100 characters without line ends and < >",
+	"address":     "host:port or :port",
+	"paths":       "absolute paths, separated by commas",
+	"goproxy":     "http or https URLs, separated by commas, or off",
+	"email":       "an e-mail address",
+	"scoped":      "provider/owner=secret or provider/owner/name=secret, separated by commas or line ends",
+	"networks":    "addresses or networks in CIDR form, separated by commas",
+	"githubhooks": "repo:owner/name:id, org:name:id or app, separated by commas",
+	"gitlabhooks": "project:path:id or group:path:id, separated by commas",
+	"appid":       "letters, digits and points",
+	"pem":         "an RSA private key in PEM form, of several lines",
+	"person":      "a name of at most 100 characters without line ends and < >",
 }
 
 var checks = map[string]func(string) bool{
@@ -28,9 +35,15 @@ var checks = map[string]func(string) bool{
 	"paths": func(s string) bool {
 		return !slices.ContainsFunc(split(s), func(p string) bool { return !filepath.IsAbs(p) })
 	},
-	"goproxy": func(s string) bool { return s == "off" || allURLs(split(s), []string{"http", "https"}) },
-	"email":   isEmail,
-	"person":  func(s string) bool { return len(s) <= 100 && !strings.ContainsAny(s, "<>\r\n\x00") },
+	"goproxy":     func(s string) bool { return s == "off" || allURLs(split(s), []string{"http", "https"}) },
+	"email":       isEmail,
+	"scoped":      func(s string) bool { return isScoped(split(s)) },
+	"networks":    func(s string) bool { _, err := ParseNetworks(split(s)); return err == nil },
+	"githubhooks": func(s string) bool { _, err := ParseGitHubHooks(split(s)); return err == nil },
+	"gitlabhooks": func(s string) bool { _, err := ParseGitLabHooks(split(s)); return err == nil },
+	"appid":       func(s string) bool { return len(s) <= 100 && regexp.MustCompile(`^[A-Za-z0-9.]+$`).MatchString(s) },
+	"pem":         func(s string) bool { _, err := ParseAppKey(s); return err == nil },
+	"person":      func(s string) bool { return len(s) <= 100 && !strings.ContainsAny(s, "<>\r\n\x00") },
 }
 
 // checkVariable holds one variable, already parsed, to its tags.
@@ -60,7 +73,7 @@ func plain(value reflect.Value) string {
 	case Secret:
 		return x.Reveal()
 	case SecretList:
-		return string(slices.Concat(x.Bytes()...))
+		return string(bytes.Join(x.Bytes(), []byte(",")))
 	case List:
 		return strings.Join(x, ",")
 	default:
@@ -77,7 +90,7 @@ func fileHint(v Variable) string {
 
 func (v Variable) accepts(text string) bool {
 	switch {
-	case strings.ContainsFunc(text, func(r rune) bool { return unicode.IsControl(r) }):
+	case strings.ContainsFunc(text, func(r rune) bool { return unicode.IsControl(r) && (v.check != "pem" || r != '\n' && r != '\r') }):
 		return false
 	case len(v.allowed) > 0:
 		return slices.Contains(v.allowed, text)
@@ -95,6 +108,7 @@ func (v Variable) accepts(text string) bool {
 // checkTogether holds variables to each other.
 func (l *loader) checkTogether() {
 	c := l.cfg
+	l.checkWebhooks()
 	l.atMost("BASE_BACKOFF_SECONDS", c.BaseBackoffSeconds, "MAX_BACKOFF_SECONDS", c.MaxBackoffSeconds)
 	l.atMost("LEASE_TTL_SECONDS", c.LeaseTTLSeconds, "REPO_PIPELINE_CONCURRENCY_TTL_SECONDS", c.ConcurrencyTTLSeconds)
 	if c.NATSReplicas%2 == 0 && !l.bad["NATS_REPLICAS"] {

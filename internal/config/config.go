@@ -26,6 +26,7 @@ const (
 // the text of docs/configuration.md. A variable that the program does not read has its default here.
 type Config struct {
 	Knobs        `title:"Knobs"`
+	Webhooks     `title:"Webhooks"`
 	GitHub       `title:"GitHub"`
 	NATS         `title:"NATS"`
 	Database     `title:"PostgreSQL"`
@@ -72,11 +73,10 @@ func (k Knobs) Cooldown() time.Duration { return seconds(k.CooldownSeconds) }
 
 // GitHub holds the forge's addresses and the secrets, each of which goes to one program alone.
 type GitHub struct {
-	GitHubAPIURL   string     `env:"GITHUB_API_URL" envDefault:"https://api.github.com" for:"runner,publisher,all" url:"https,http" desc:"Base of the REST API. The tokens are sent here."`
-	GitHubGitURL   string     `env:"GITHUB_GIT_URL" envDefault:"https://github.com" for:"runner,publisher,all" url:"https,http" desc:"Base of the clone URLs that the tokens may be sent to. A repository elsewhere is refused."`
-	WebhookSecrets SecretList `env:"GITHUB_WEBHOOK_SECRETS" for:"ingest,all" required:"ingest,all" example:"the-new-secret,the-old-secret" desc:"Secrets of the webhook, separated by commas or line ends; each of them is accepted, so that one can be replaced without a gap."`
-	ReadToken      Secret     `env:"GITHUB_READ_TOKEN" for:"runner,all" required:"runner,all" example:"github_pat_..." desc:"Token that reads contents and Actions logs. The runner uses it to fetch, and never hands it to a repository's code."`
-	WriteToken     Secret     `env:"GITHUB_WRITE_TOKEN" for:"publisher,all" required:"publisher,all" example:"github_pat_..." desc:"Token that writes contents and pull requests. Only the publisher has it."`
+	GitHubAPIURL string `env:"GITHUB_API_URL" envDefault:"https://api.github.com" for:"throttle,runner,publisher,all,operator" url:"https,http" desc:"Base of the REST API. The tokens are sent here."`
+	GitHubGitURL string `env:"GITHUB_GIT_URL" envDefault:"https://github.com" for:"runner,publisher,all" url:"https,http" desc:"Base of the clone URLs that the tokens may be sent to. A repository elsewhere is refused."`
+	ReadToken    Secret `env:"GITHUB_READ_TOKEN" for:"runner,all" required:"runner,all" example:"github_pat_..." desc:"Token that reads contents and Actions logs. The runner uses it to fetch, and never hands it to a repository's code."`
+	WriteToken   Secret `env:"GITHUB_WRITE_TOKEN" for:"publisher,all" required:"publisher,all" example:"github_pat_..." desc:"Token that writes contents and pull requests. Only the publisher has it."`
 }
 
 // NATS is the connection to JetStream and the sizes of its streams.
@@ -96,7 +96,7 @@ func (n NATS) DeliveriesMaxAge() time.Duration {
 // Database is the connection to PostgreSQL, which holds the truth.
 type Database struct {
 	DatabaseURL      Secret `env:"DATABASE_URL" for:"throttle,runner,publisher,all,operator" required:"throttle,runner,publisher" url:"postgres,postgresql" example:"postgres://user:password@host:5432/sre_agent" desc:"PostgreSQL connection URL. Without it the all-in-one program runs a server of its own."`
-	DatabaseMaxConns int    `env:"DATABASE_MAX_CONNS" envDefault:"20" for:"throttle,runner,publisher,all,operator" min:"2" max:"1000" desc:"Connections that one process may hold."`
+	DatabaseMaxConns int    `env:"DATABASE_MAX_CONNS" envDefault:"40" for:"throttle,runner,publisher,all,operator" min:"2" max:"1000" desc:"Connections that one process may hold."`
 }
 
 // Redis is the connection to Redis, which holds locks, slots and rates.
@@ -108,7 +108,8 @@ type Redis struct {
 type HTTP struct {
 	HTTPAddr                     string `env:"HTTP_ADDR" envDefault:":8080" for:"ingest,throttle,runner,publisher,all" check:"address" desc:"Address to listen on for /healthz, /readyz and /metrics, and in ingest for /webhooks."`
 	WebhookMaxBodyBytes          int64  `env:"WEBHOOK_MAX_BODY_BYTES" envDefault:"26214400" for:"ingest,all" min:"1024" max:"104857600" unit:"bytes" desc:"Largest body that is read; above it the answer is 413. GitHub sends up to 25 MB."`
-	WebhookHeaderTimeoutSeconds  int    `env:"WEBHOOK_HEADER_TIMEOUT_SECONDS" envDefault:"5" for:"ingest,all" min:"1" max:"300" unit:"seconds" desc:"Time to receive a request's headers."`
+	WebhookBytesInFlight         int64  `env:"WEBHOOK_BYTES_IN_FLIGHT" envDefault:"67108864" for:"ingest,all" min:"4194304" max:"17179869184" unit:"bytes" desc:"Memory for all bodies that are being received or published at once. One half is for bodies above 1 MiB, so that they can't starve the others. What finds no room for two seconds is answered 503."`
+	WebhookHeaderTimeoutSeconds  int    `env:"WEBHOOK_HEADER_TIMEOUT_SECONDS" envDefault:"10" for:"ingest,all" min:"1" max:"300" unit:"seconds" desc:"Time to receive a request's headers."`
 	WebhookReadTimeoutSeconds    int    `env:"WEBHOOK_READ_TIMEOUT_SECONDS" envDefault:"30" for:"ingest,all" min:"1" max:"600" unit:"seconds" desc:"Time to receive a whole request."`
 	WebhookPublishTimeoutSeconds int    `env:"WEBHOOK_PUBLISH_TIMEOUT_SECONDS" envDefault:"8" for:"ingest,all" min:"1" max:"300" unit:"seconds" desc:"Time for the stream's acknowledgement; after it the answer is 503. GitHub itself gives up after 10."`
 	WebhookIdleTimeoutSeconds    int    `env:"WEBHOOK_IDLE_TIMEOUT_SECONDS" envDefault:"60" for:"ingest,all" min:"1" max:"3600" unit:"seconds" desc:"How long an idle connection is kept open."`
@@ -128,7 +129,7 @@ func (h HTTP) WebhookIdleTimeout() time.Duration { return seconds(h.WebhookIdleT
 
 // Workers is how much one process does at once, and how it holds on to its work.
 type Workers struct {
-	ThrottleWorkers      int    `env:"THROTTLE_WORKERS" envDefault:"16" for:"throttle,all" min:"1" max:"256" desc:"Deliveries that one throttle process works on at once."`
+	ThrottleWorkers      int    `env:"THROTTLE_WORKERS" envDefault:"32" for:"throttle,all" min:"1" max:"256" desc:"Deliveries that one throttle process works on at once."`
 	RunnerWorkers        int    `env:"RUNNER_WORKERS" envDefault:"2" for:"runner,all" min:"1" max:"256" desc:"Runs that one runner process works on at once."`
 	PublisherWorkers     int    `env:"PUBLISHER_WORKERS" envDefault:"2" for:"publisher,all" min:"1" max:"256" desc:"Fixes that one publisher process works on at once."`
 	LeaseTTLSeconds      int    `env:"LEASE_TTL_SECONDS" envDefault:"30" for:"throttle,runner,publisher,all" min:"3" max:"3600" unit:"seconds" desc:"The lease that a worker renews while it works. When it runs out, another worker may take over. At most REPO_PIPELINE_CONCURRENCY_TTL_SECONDS."`

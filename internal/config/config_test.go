@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -116,7 +117,7 @@ the configuration of all has 15 problems:
   MAX_PIPELINE_ATTEMPTS is 0: want a whole number from 1 to 20; for example MAX_PIPELINE_ATTEMPTS=3
   BASE_BACKOFF_SECONDS is 30: want at most MAX_BACKOFF_SECONDS, which is 10
   COOLDOWN_SECONDS is "soon": want a whole number of seconds from 1 to 604800; for example COOLDOWN_SECONDS=900
-  GITHUB_WEBHOOK_SECRETS is not set: want at least one secret, separated by commas or line ends, or the name of a file that holds it in GITHUB_WEBHOOK_SECRETS_FILE; for example GITHUB_WEBHOOK_SECRETS=the-new-secret,the-old-secret
+  GITHUB_WEBHOOK_SECRETS is not set, nor is a secret or token of any other provider: want at least one secret, separated by commas or line ends, or the name of a file that holds it in GITHUB_WEBHOOK_SECRETS_FILE; for example GITHUB_WEBHOOK_SECRETS=the-new-secret,the-old-secret
   GITHUB_READ_TOKEN is set to something else: want one line of text; for example GITHUB_READ_TOKEN=github_pat_...
   NATS_URL is "http://[hidden]@nats": want URLs that begin with nats://, tls://, ws://, wss://, separated by commas; for example NATS_URL=nats://127.0.0.1:4222
   NATS_REPLICAS is 2: want an odd number, 1, 3 or 5
@@ -201,7 +202,7 @@ func TestSecretsComeFromFiles(t *testing.T) {
 			got := cfg.ReadToken.Reveal()
 			if tt.variable == "GITHUB_WEBHOOK_SECRETS" {
 				var parts []string
-				for _, s := range cfg.WebhookSecrets.Bytes() {
+				for _, s := range cfg.GitHubWebhookSecrets.Bytes() {
 					parts = append(parts, string(s))
 				}
 				got = strings.Join(parts, "|")
@@ -296,7 +297,7 @@ func TestWarnings(t *testing.T) {
 	if diff := cmp.Diff(want, cfg.Warnings()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if cfg.ReadToken.IsSet() || len(cfg.WebhookSecrets) > 0 {
+	if cfg.ReadToken.IsSet() || len(cfg.GitHubWebhookSecrets) > 0 {
 		t.Error("the publisher holds a secret that it has no use for")
 	}
 	environ = with("GITHUB_WEBHOOK_SECRETS", "short")
@@ -337,5 +338,57 @@ func TestEffectiveShowsValueAndSourceButNoSecret(t *testing.T) {
 	}
 	if _, ok := got["GITHUB_WRITE_TOKEN"]; ok {
 		t.Error("the runner lists the write token")
+	}
+}
+
+func TestPlainTokensNeedTLSOrATrustedProxy(t *testing.T) {
+	for _, tt := range []struct {
+		name, says string
+		environ    map[string]string
+	}{
+		{"a token alone", "JENKINS_WEBHOOK_TOKENS holds tokens that anybody on the way could read", with("JENKINS_WEBHOOK_TOKENS", canary)},
+		{"a token for one repository", "WEBHOOK_SCOPED_TOKENS holds tokens", with("WEBHOOK_SCOPED_TOKENS", "jenkins/acme/api="+canary)},
+		{"a certificate without its key", "WEBHOOK_TLS_CERT_FILE and WEBHOOK_TLS_KEY_FILE are not both set", with("WEBHOOK_TLS_CERT_FILE", "/c")},
+		{"a proxy that is no address", "WEBHOOK_TRUSTED_PROXIES is", with("JENKINS_WEBHOOK_TOKENS", canary, "WEBHOOK_TRUSTED_PROXIES", "the proxy")},
+		{"a scope without a secret", "WEBHOOK_SCOPED_SECRETS is set to something else: want provider/owner=secret", with("WEBHOOK_SCOPED_SECRETS", "github/acme/api")},
+		{"a scope of a provider that does not exist", "WEBHOOK_SCOPED_SECRETS is set to something else", with("WEBHOOK_SCOPED_SECRETS", "gihub/acme="+canary)},
+		{"a token behind a proxy", "", with("JENKINS_WEBHOOK_TOKENS", canary, "WEBHOOK_TRUSTED_PROXIES", "10.0.0.0/8,192.0.2.7")},
+		{"a token over our own TLS", "", with("GITLAB_WEBHOOK_TOKENS", canary, "WEBHOOK_TLS_CERT_FILE", "/c", "WEBHOOK_TLS_KEY_FILE", "/k")},
+		{"a provider that signs", "", with("GITHUB_WEBHOOK_SECRETS", "", "GITLAB_WEBHOOK_SECRETS", canary)},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := config.Load(config.Ingest, tt.environ)
+			switch {
+			case tt.says == "" && err != nil:
+				t.Error(err)
+			case tt.says != "" && (err == nil || !strings.Contains(err.Error(), tt.says)):
+				t.Errorf("%v, want %q", err, tt.says)
+			case err != nil && strings.Contains(err.Error(), canary):
+				t.Errorf("the secret is shown: %v", err)
+			}
+		})
+	}
+}
+
+func TestAScopedSecretIsKnownWithoutItsScope(t *testing.T) {
+	cfg, err := config.Load(config.Ingest, with("WEBHOOK_SCOPED_SECRETS", "github/acme/api=scoped-"+canary))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Contains(cfg.KnownSecrets(), "scoped-"+canary) {
+		t.Error("the secret would not be redacted")
+	}
+}
+
+func TestSplitScopedRefusesWithoutTheSecret(t *testing.T) {
+	for _, entry := range []string{"s3cret", "github=s3cret", "github/=s3cret", "/acme=s3cret", "github//shop=s3cret", "github/acme=", "", "github/acme/=s3cret"} {
+		_, _, err := config.SplitScoped(entry)
+		if err == nil || strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("SplitScoped(%q) = %v, want an error without the secret", entry, err)
+		}
+	}
+	scope, secret, err := config.SplitScoped("GitHub/Acme/Shop=a=b/c")
+	if scope != "github/acme/shop" || secret != "a=b/c" || err != nil {
+		t.Errorf("SplitScoped = %q, %q, %v; want all after the first = as the secret", scope, secret, err)
 	}
 }

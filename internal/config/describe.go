@@ -83,7 +83,7 @@ func (v Variable) requiredBy(p Program) bool { return slices.Contains(v.Required
 // Allowed says in words what the variable may be.
 func (v Variable) Allowed() string {
 	switch {
-	case v.kind == reflect.TypeFor[SecretList]():
+	case v.kind == reflect.TypeFor[SecretList]() && v.check == "":
 		return "at least one secret, separated by commas or line ends"
 	case v.kind.Kind() == reflect.Bool:
 		return "true or false"
@@ -95,7 +95,7 @@ func (v Variable) Allowed() string {
 		return "URLs that begin with " + strings.Join(suffixed(v.schemes, "://"), ", ") + ", separated by commas"
 	case len(v.schemes) > 0:
 		return "a URL that begins with " + strings.Join(suffixed(v.schemes, "://"), " or ")
-	case v.Secret:
+	case v.Secret && v.check == "":
 		return "one line of text"
 	case v.check != "":
 		return checkWords[v.check]

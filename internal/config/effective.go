@@ -3,6 +3,7 @@ package config
 import (
 	"net/url"
 	"reflect"
+	"strings"
 )
 
 // Item is one line of the effective configuration.
@@ -52,6 +53,9 @@ func (c *Config) KnownSecrets() []string {
 			}
 		}
 		for _, text := range texts {
+			if v.check == "scoped" {
+				_, text, _ = strings.Cut(text, "=")
+			}
 			add(text)
 			addPassword(text, add)
 		}

@@ -22,17 +22,24 @@ func (l *loader) warn(vars []Variable) {
 			}
 		}
 	}
-	for i, s := range c.WebhookSecrets {
-		if len(s.Reveal()) < shortSecret {
-			c.warnings = append(c.warnings, fmt.Sprintf("GITHUB_WEBHOOK_SECRETS: secret %d is shorter than %d characters: it can be guessed; `openssl rand -hex 32` makes a good one", i+1, shortSecret))
-		}
+	for _, k := range c.WebhookKeys() {
+		c.warnShort(WebhookPrefix(k.Provider)+"_WEBHOOK_SECRETS", k.Secrets)
+		c.warnShort(WebhookPrefix(k.Provider)+"_WEBHOOK_TOKENS", k.Tokens)
 	}
-	for name, address := range map[string]string{"GITHUB_API_URL": c.GitHubAPIURL, "GITHUB_GIT_URL": c.GitHubGitURL} {
+	for name, address := range map[string]string{"GITHUB_API_URL": c.GitHubAPIURL, "GITHUB_GIT_URL": c.GitHubGitURL, "GITLAB_API_URL": c.GitLabAPIURL} {
 		if u, err := url.Parse(address); err == nil && u.Scheme == "http" && !isLoopback(u.Hostname()) {
 			c.warnings = append(c.warnings, name+" is plain http: the tokens travel in clear text")
 		}
 	}
 	slices.Sort(c.warnings)
+}
+
+func (c *Config) warnShort(variable string, secrets SecretList) {
+	for i, s := range secrets {
+		if len(s.Reveal()) < shortSecret {
+			c.warnings = append(c.warnings, fmt.Sprintf("%s: secret %d is shorter than %d characters: it can be guessed; `openssl rand -hex 32` makes a good one", variable, i+1, shortSecret))
+		}
+	}
 }
 
 func isLoopback(host string) bool {

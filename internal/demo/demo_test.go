@@ -83,10 +83,10 @@ func TestWebhooksAreSignedAndSayWhatTheyAreMeantTo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := github.Verify(failed.Header, body, secret); err != nil {
+	if err := github.Verify(&webhook.Request{Header: failed.Header, Body: body}, webhook.Keys{Signing: secret}); err != nil {
 		t.Error(err)
 	}
-	if err := github.Verify(failed.Header, body, [][]byte{[]byte("another secret")}); err == nil {
+	if err := github.Verify(&webhook.Request{Header: failed.Header, Body: body}, webhook.Keys{Signing: [][]byte{[]byte("another secret")}}); err == nil {
 		t.Error("the webhook verifies with another secret too")
 	}
 	event, err := github.Parse("workflow_run", body)
@@ -106,7 +106,7 @@ func TestWebhooksAreSignedAndSayWhatTheyAreMeantTo(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := github.Verify(req.Header, body, secret); err != nil {
+		if err := github.Verify(&webhook.Request{Header: req.Header, Body: body}, webhook.Keys{Signing: secret}); err != nil {
 			t.Error(err)
 		}
 		event, err := github.Parse(req.Header.Get("X-GitHub-Event"), body)

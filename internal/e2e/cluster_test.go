@@ -173,7 +173,7 @@ func (c *system) fail(n int) failed {
 	}
 	return failed{workflow: name, params: githubtest.Params{
 		RepositoryID: c.scene.Repo.ID, Owner: demo.Owner, Name: demo.Name, CloneURL: c.scene.Repo.CloneURL, WebURL: c.scene.Repo.WebURL,
-		DefaultBranch: demo.Branch, Branch: demo.Branch, SHA: c.scene.Commit, WorkflowName: name, RunID: runID, Attempt: 1, Actor: "dev",
+		DefaultBranch: demo.Branch, Branch: demo.Branch, SHA: c.scene.Commit, WorkflowName: name, RunID: runID, SuiteID: runID, Attempt: 1, Actor: "dev",
 		Workflow: fmt.Sprintf(".github/workflows/check-%d.yml", n),
 	}}
 }

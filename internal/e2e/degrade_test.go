@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -208,16 +209,31 @@ func TestForgeDown(t *testing.T) {
 	c.published(f)
 }
 
-// TestRollingRestartBurnsNoAttempt: SIGTERM in the middle of the work hands it back, or finishes it.
+// number is a test's size: from the environment, or the default.
+func number(t *testing.T, name string, normal int) int {
+	t.Helper()
+	text := os.Getenv(name)
+	if text == "" {
+		return normal
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		t.Fatalf("%s=%q is not a number above 0", name, text)
+	}
+	return n
+}
+
+// TestRollingRestartBurnsNoAttempt: SIGTERM in the middle of the work hands it back, or finishes it. E2E_RESTARTS says
+// how many restarts there are.
 func TestRollingRestartBurnsNoAttempt(t *testing.T) {
 	c := startCluster(t, quick)
 	warm := c.fail(0)
 	c.send("workflow_run", "warm", githubtest.FailedRun(warm.params))
 	c.ended(warm, time.Minute)
-	for n := 1; n <= 8; n++ {
+	for n := 1; n <= number(t, "E2E_RESTARTS", 8); n++ {
 		f := c.fail(n)
 		p := c.procs[everybody[n%len(everybody)]]
-		moment := time.Duration(n) * 50 * time.Millisecond
+		moment := time.Duration(1+(n-1)%8) * 50 * time.Millisecond
 		restarted := make(chan struct{})
 		time.AfterFunc(moment, func() {
 			began := time.Now()

@@ -51,7 +51,7 @@ func (c *system) repository(name string, n int, log string, fill func(dir string
 	workflow := "Hostile " + name
 	return failed{workflow: workflow, params: githubtest.Params{
 		RepositoryID: repo.ID, Owner: demo.Owner, Name: name, CloneURL: repo.CloneURL, WebURL: repo.WebURL, DefaultBranch: demo.Branch,
-		Branch: demo.Branch, SHA: git("rev-parse", "HEAD"), Workflow: ".github/workflows/h.yml", WorkflowName: workflow, RunID: runID, Attempt: 1,
+		Branch: demo.Branch, SHA: git("rev-parse", "HEAD"), Workflow: ".github/workflows/h.yml", WorkflowName: workflow, RunID: runID, SuiteID: runID, Attempt: 1,
 	}}
 }
 

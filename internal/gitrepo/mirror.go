@@ -151,6 +151,20 @@ func (m *Mirror) BranchHead(ctx context.Context, branch string) (string, error) 
 	return commit, err
 }
 
+// DefaultHead asks the remote for the commit that its default branch is at.
+func (m *Mirror) DefaultHead(ctx context.Context) (string, error) {
+	out, err := m.git.Run(ctx, Cmd{Remote: &m.remote, Args: []string{"ls-remote", "--quiet", "--", "origin", "HEAD"}})
+	if err != nil {
+		return "", fmt.Errorf("ask for the default branch: %w", err)
+	}
+	for line := range strings.Lines(string(out)) {
+		if id, name, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "\t"); name == "HEAD" && commitID.MatchString(id) {
+			return id, nil
+		}
+	}
+	return "", fault.Permf("branch_not_found", "%s has no default branch", m.remote.URL)
+}
+
 // RemoteHead asks a remote for the commit that a branch is at, and false when there is no such branch.
 func (g *Git) RemoteHead(ctx context.Context, remote Remote, branch string) (commit string, ok bool, err error) {
 	if err := CheckBranch(branch); err != nil {

@@ -113,7 +113,11 @@ func TestAMirrorFetchesCommitsAndChecksThemOut(t *testing.T) {
 	}
 
 	second := repo.Commit(map[string]string{"a": "new\n", "e/f/g": "3\n"})
-	head, err := m.BranchHead(t.Context(), "main")
+	head, err := m.DefaultHead(t.Context())
+	if main, berr := m.BranchHead(t.Context(), "main"); err != nil || berr != nil || head != main {
+		t.Errorf("default branch at %s, %v; main at %s, %v", head, err, main, berr)
+	}
+	head, err = m.BranchHead(t.Context(), "main")
 	if err != nil || head != second {
 		t.Fatalf("head %s, %v", head, err)
 	}

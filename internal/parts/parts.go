@@ -24,8 +24,70 @@ func Limits(c *config.Config) run.Limits {
 	}
 }
 
-// Store opens PostgreSQL, waits until it answers, and brings its schema up to date.
-func Store(ctx context.Context, e *program.Env) (*store.Store, error) {
+// Parts are what a service stands on.
+type Parts struct {
+	Store *store.Store
+	// Redis is nil for a service that needs none.
+	Redis *redis.Client
+}
+
+// Open opens PostgreSQL and Redis.
+func Open(ctx context.Context, e *program.Env) (*Parts, error) {
+	p, err := OpenStore(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	if p.Redis, err = openRedis(e); err != nil {
+		p.Close()
+		return nil, err
+	}
+	return p, nil
+}
+
+// OpenStore opens PostgreSQL alone.
+func OpenStore(ctx context.Context, e *program.Env) (*Parts, error) {
+	st, err := openStore(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	return &Parts{Store: st}, nil
+}
+
+// Announce has the readiness page look at the parts and at NATS. Call it when all of them are open: a page that
+// knows but some of them would say too early that the service is ready.
+func (p *Parts) Announce(e *program.Env, nats func(context.Context) error) {
+	e.HTTP.Ready("nats", nats)
+	e.HTTP.Ready("postgresql", p.Store.Ping)
+	if p.Redis != nil {
+		e.HTTP.Ready("redis", p.redisReady)
+	}
+}
+
+// Close closes the connections.
+func (p *Parts) Close() {
+	if p.Redis != nil {
+		_ = p.Redis.Close()
+	}
+	p.Store.Close()
+}
+
+// Ready says whether all of them answer.
+func (p *Parts) Ready(ctx context.Context) error {
+	return errors.Join(p.Store.Ping(ctx), p.redisReady(ctx))
+}
+
+func (p *Parts) redisReady(ctx context.Context) error {
+	if p.Redis == nil {
+		return nil
+	}
+	if err := p.Redis.Ping(ctx).Err(); err != nil {
+		return fmt.Errorf("redis: %w", err)
+	}
+	return nil
+}
+
+// openStore opens PostgreSQL, waits until it answers, and brings its schema up to date.
+func openStore(ctx context.Context, e *program.Env) (*store.Store, error) {
 	url := e.Config.DatabaseURL.Reveal()
 	st, err := store.Open(ctx, url, store.Options{MaxConns: e.Config.DatabaseMaxConns, Tracer: e.Telemetry.Traces})
 	if err != nil {
@@ -48,8 +110,8 @@ func Store(ctx context.Context, e *program.Env) (*store.Store, error) {
 	}
 }
 
-// Redis opens Redis. Commands fail fast when it is away: whoever needs it waits by not taking work.
-func Redis(e *program.Env) (*redis.Client, error) {
+// openRedis opens Redis. Commands fail fast when it is away: whoever needs it waits by not taking work.
+func openRedis(e *program.Env) (*redis.Client, error) {
 	opts, err := redis.ParseURL(e.Config.RedisURL.Reveal())
 	if err != nil {
 		return nil, errors.New("REDIS_URL is not a Redis URL") // the parser's error may quote it, password included

@@ -2,6 +2,7 @@ package program
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,13 +20,16 @@ type Server struct {
 	mux *http.ServeMux
 	srv *http.Server
 	ln  net.Listener
+	// certFile and keyFile are the PEM files to speak TLS with; empty for plain HTTP.
+	certFile, keyFile string
 
 	mu     sync.Mutex
 	checks map[string]func(context.Context) error
 }
 
-func newServer(cfg config.HTTP, tel *telemetry.Telemetry) *Server {
+func newServer(cfg *config.Config, tel *telemetry.Telemetry) *Server {
 	s := &Server{mux: http.NewServeMux(), checks: map[string]func(context.Context) error{}}
+	s.certFile, s.keyFile = cfg.WebhookTLSCertFile, cfg.WebhookTLSKeyFile
 	s.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	s.mux.HandleFunc("GET /readyz", s.readyz)
 	s.mux.Handle("GET /metrics", tel.Handler())
@@ -63,8 +67,18 @@ func (s *Server) start(failed context.CancelCauseFunc) error {
 		return fmt.Errorf("HTTP_ADDR: %w", err)
 	}
 	s.ln = ln
+	serve := s.srv.Serve
+	if s.certFile != "" {
+		certificate, err := tls.LoadX509KeyPair(s.certFile, s.keyFile)
+		if err != nil {
+			_ = ln.Close()
+			return fmt.Errorf("WEBHOOK_TLS_CERT_FILE, WEBHOOK_TLS_KEY_FILE: %w", err)
+		}
+		s.srv.TLSConfig = &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}
+		serve = func(ln net.Listener) error { return s.srv.ServeTLS(ln, "", "") }
+	}
 	go func() {
-		if err := s.srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+		if err := serve(ln); !errors.Is(err, http.ErrServerClosed) {
 			failed(fmt.Errorf("HTTP server: %w", err))
 		}
 	}()

@@ -96,7 +96,7 @@ func NewEnv(ctx context.Context, cfg *config.Config, logs io.Writer) (*Env, erro
 		Config: cfg, Telemetry: tel, Log: tel.Log, Redact: r,
 		Holder: fmt.Sprintf("%s/%d/%.8s", host, os.Getpid(), uuid.NewString()),
 	}
-	env.HTTP = newServer(cfg.HTTP, tel)
+	env.HTTP = newServer(cfg, tel)
 	return env, nil
 }
 

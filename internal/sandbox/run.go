@@ -243,6 +243,12 @@ func (j *job) supervise(ctx context.Context, limits Limits, writable []string) (
 		go watchMemory(watch, j.init, limits.Memory, func() { j.kill(KilledMemory) })
 		go disk.run(watch, func() { j.kill(KilledDisk) })
 	}
+	var dead *deadman
+	if startErr == nil && limits.Silence > 0 {
+		if dead, startErr = startDeadman(j.init, limits.Silence); startErr != nil {
+			j.kill("")
+		}
+	}
 	select {
 	case <-j.exited:
 	case <-ctx.Done():
@@ -251,6 +257,9 @@ func (j *job) supervise(ctx context.Context, limits Limits, writable []string) (
 	j.kill("") // what the script left behind
 	j.gone()
 	stopWatch()
+	if dead.close() && ctx.Err() == nil {
+		return Result{ExitCode: -1}, fmt.Errorf("the sandbox was ended: this program had been stopped for more than %s", limits.Silence)
+	}
 
 	result := Result{Duration: time.Since(j.started), Killed: j.reason, ExitCode: -1}
 	result.Output, result.Truncated = j.output.result()

@@ -47,6 +47,8 @@ type Limits struct {
 	Output int
 	// Disk is how many bytes the writable directories may grow. It also bounds /tmp, which is in memory.
 	Disk int64
+	// Silence is how long this program may be stopped before the sandbox is ended without it; 0 means for ever.
+	Silence time.Duration
 }
 
 // DefaultLimits are generous enough for an ordinary build of one package.

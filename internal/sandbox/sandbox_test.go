@@ -38,6 +38,9 @@ func helper(script, dir string) int {
 		return 99
 	}
 	limits := Limits{Time: 60 * time.Second, Processes: 40}
+	if silence, err := time.ParseDuration(os.Getenv("SANDBOX_TEST_SILENCE")); err == nil {
+		limits.Silence = silence
+	}
 	res, err := s.Run(ctx, Spec{Script: script, Dir: dir, Limits: limits})
 	fmt.Printf("%s\nexit=%d killed=%q err=%v\n", res.Output, res.ExitCode, res.Killed, err)
 	return 0

@@ -182,3 +182,94 @@ func TestARefusalStandsUntilItIsLifted(t *testing.T) {
 		t.Errorf("lifted by %q because %q, %v", who, why, err)
 	}
 }
+
+func TestAnIntentForARefusedFingerprintIsRefusedToo(t *testing.T) {
+	s := open(t)
+	first, err := intended(t, s, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The other publisher has asked for refusals already, and found none.
+	if err := s.Refuse(t.Context(), first.ID, first.Fence, store.End{State: run.Blocked, Reason: store.ReasonPRClosed}, "https://forge/pull/1"); err != nil {
+		t.Fatal(err)
+	}
+	second, err := intended(t, s, 2)
+	var no *store.FingerprintRefusedError
+	if !errors.As(err, &no) || no.PRURL != "https://forge/pull/1" {
+		t.Errorf("an intent against a refusal: %v", err)
+	}
+	if pub, err := s.Publication(t.Context(), second.ID); err != nil || pub != nil {
+		t.Errorf("it left %+v, %v", pub, err)
+	}
+}
+
+func TestAFingerprintIsHeldByWhatIsOpenOrOnItsWay(t *testing.T) {
+	s := open(t)
+	ctx := t.Context()
+	held := func(want int64) {
+		t.Helper()
+		p, err := s.Holder(ctx, "f")
+		if err != nil || (p == nil) != (want == 0) || p != nil && p.RunID != want {
+			t.Errorf("held by %+v, %v; want run %d", p, err, want)
+		}
+	}
+	held(0)
+	first, err := intended(t, s, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	held(first.ID)
+	receipt := store.Receipt{State: store.PubOpened, Number: 1, URL: "https://forge/pull/1"}
+	if err := s.Publish(ctx, first.ID, first.Fence, receipt, store.End{State: run.Published}); err != nil {
+		t.Fatal(err)
+	}
+	held(first.ID)
+	pub, err := s.Publication(ctx, first.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.SetPRState(ctx, *pub, store.PRClosed); err != nil {
+		t.Fatal(err)
+	}
+	held(0)
+	if closed, err := s.ClosedPublications(ctx, "f", 3); err != nil || len(closed) != 1 || closed[0].RunID != first.ID {
+		t.Errorf("closed: %+v, %v", closed, err)
+	}
+	second, err := intended(t, s, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.SetPRState(ctx, *pub, store.PROpen); err != nil { // opened again while the second one stands
+		t.Error(err)
+	}
+	held(second.ID)
+	if err := s.Refuse(ctx, second.ID, second.Fence, store.End{State: run.Superseded, Reason: "stale"}, ""); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.SetPRState(ctx, *pub, store.PROpen); err != nil {
+		t.Error(err)
+	}
+	held(first.ID)
+}
+
+func TestARunWhoseBranchIsPushedIsNotCancelled(t *testing.T) {
+	s := open(t)
+	ctx := t.Context()
+	r, err := intended(t, s, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Pushed(ctx, r.ID, r.Fence); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.GiveBackPublication(ctx, r.ID, r.Fence, store.GiveBack{Explanation: "the reply was lost"}); err != nil {
+		t.Fatal(err)
+	}
+	var no *store.ActionError
+	if _, err := s.CancelRun(ctx, r.ID, ada); !errors.As(err, &no) || no.Reason != "publishing" {
+		t.Errorf("cancelled with its branch on the forge: %v", err)
+	}
+	if p, err := s.Holder(ctx, "f"); err != nil || p == nil || p.RunID != r.ID {
+		t.Errorf("its fingerprint is free: %+v, %v", p, err)
+	}
+}

@@ -35,6 +35,8 @@ type Record struct {
 	Reason  string
 	RunID   int64
 	Known   bool
+	// Superseded are the runs that this delivery ended, because their pipeline passed later.
+	Superseded []int64
 }
 
 // Start is when a new run may start at the earliest, and why not sooner.
@@ -50,7 +52,13 @@ func (s *Store) RecordEnd(ctx context.Context, d Delivery, outcome, reason strin
 	})
 }
 
-// RecordFailure records a delivery of a failure and finds or creates its run, in one transaction.
+// ReasonGreen is why a run ends whose pipeline passed on the same commit later.
+const ReasonGreen = "green"
+
+const explainGreen = "the same pipeline passed on this commit later, so there is nothing to mend"
+
+// RecordFailure records a delivery of a failure and finds or creates its run, in one transaction. A run is found by
+// its key and by every name of the failure. One whose pipeline has passed since is recorded as ended.
 func (s *Store) RecordFailure(ctx context.Context, d Delivery, f ci.Failure, start Start, traceParent string) (Record, error) {
 	body, err := json.Marshal(f)
 	if err != nil {
@@ -60,39 +68,94 @@ func (s *Store) RecordFailure(ctx context.Context, d Delivery, f ci.Failure, sta
 		return Record{Outcome: OutcomeRun, RunID: id}, nil
 	}
 	return s.record(ctx, d, func(q *db.Queries) (Record, error) {
-		repo, err := q.EnsureRepository(ctx, db.EnsureRepositoryParams{
-			Provider: f.Provider, ExternalID: f.Repository.ID, Owner: f.Repository.Owner, Name: f.Repository.Name,
+		if err := q.LockPipeline(ctx, pipeline(f)); err != nil {
+			return Record{}, err
+		}
+		run, err := q.FindRunByNames(ctx, db.FindRunByNamesParams{RunKey: f.RunKey(), Names: f.Known()})
+		switch {
+		case err == nil:
+			return Record{Outcome: OutcomeCoalesced, RunID: run.ID}, q.NameRun(ctx, db.NameRunParams{Names: f.Claimed(), RunID: run.ID})
+		case !errors.Is(one(err), ErrNotFound):
+			return Record{}, err
+		}
+		return newRun(ctx, q, d, f, db.CreateRunParams{
+			RunKey: f.RunKey(), Failure: body, Reason: start.Reason, DelaySeconds: start.Delay.Seconds(), TraceParent: traceParent,
 		})
+	})
+}
+
+func newRun(ctx context.Context, q *db.Queries, d Delivery, f ci.Failure, row db.CreateRunParams) (Record, error) {
+	var err error
+	if row.RepositoryID, err = q.EnsureRepository(ctx, db.EnsureRepositoryParams{
+		Provider: f.Provider, ExternalID: f.Repository.ID, Owner: f.Repository.Owner, Name: f.Repository.Name,
+	}); err != nil {
+		return Record{}, err
+	}
+	run, err := q.CreateRun(ctx, row)
+	if err != nil {
+		return Record{}, err
+	}
+	if err := q.NameRun(ctx, db.NameRunParams{Names: f.Claimed(), RunID: run.ID}); err != nil {
+		return Record{}, err
+	}
+	r := Record{Outcome: OutcomeRun, RunID: run.ID}
+	green, err := q.GreenSince(ctx, db.GreenSinceParams{Names: f.Known(), Finished: finished(d, f)})
+	if err == nil && green {
+		r.Superseded = []int64{run.ID}
+		err = q.SupersedeRun(ctx, db.SupersedeRunParams{ID: run.ID, Explanation: explainGreen})
+	}
+	return r, err
+}
+
+// RecordSuccess records a delivery of a whole pipeline's success, and ends what waits to mend an earlier failure of it.
+func (s *Store) RecordSuccess(ctx context.Context, d Delivery, f ci.Failure) (Record, error) {
+	return s.record(ctx, d, func(q *db.Queries) (Record, error) {
+		r := Record{Outcome: OutcomeIgnored, Reason: "success"}
+		if err := q.LockPipeline(ctx, pipeline(f)); err != nil {
+			return Record{}, err
+		}
+		err := q.RecordGreen(ctx, db.RecordGreenParams{Names: f.Names(), Finished: finished(d, f)})
 		if err != nil {
 			return Record{}, err
 		}
-		run, err := q.CreateRun(ctx, db.CreateRunParams{
-			RunKey: f.RunKey(), RepositoryID: repo, Failure: body,
-			Reason: start.Reason, DelaySeconds: start.Delay.Seconds(), TraceParent: traceParent,
+		r.Superseded, err = q.SupersedeByGreen(ctx, db.SupersedeByGreenParams{
+			RunKey: f.RunKey(), Names: f.Known(), Finished: finished(d, f), Explanation: explainGreen,
 		})
-		if err == nil {
-			return Record{Outcome: OutcomeRun, RunID: run.ID}, nil
-		}
-		if !errors.Is(one(err), ErrNotFound) {
-			return Record{}, err
-		}
-		run, err = q.GetRunByKey(ctx, f.RunKey())
-		return Record{Outcome: OutcomeCoalesced, RunID: run.ID}, err
+		return r, err
 	})
+}
+
+// PruneGreens forgets successes that are older than a failure of theirs may come late.
+func (s *Store) PruneGreens(ctx context.Context, older time.Duration) (int64, error) {
+	return s.q.PruneGreens(ctx, older.Seconds())
+}
+
+// pipeline is what everything that is recorded of one commit's pipelines is serialised by.
+func pipeline(f ci.Failure) string {
+	return f.Provider + ":" + f.Repository.ID + ":" + f.Commit
+}
+
+// finished is when a pipeline ended: by its provider, or else when we heard of it.
+func finished(d Delivery, f ci.Failure) time.Time {
+	if f.FinishedAt.IsZero() {
+		return d.ReceivedAt
+	}
+	return f.FinishedAt
 }
 
 // recordNewRun tries the usual case, a new delivery that makes a new run, in one statement. Whatever stands in its
 // way, a lost connection included, the longer way finds the record if there is one, and makes it if there is none.
 func (s *Store) recordNewRun(ctx context.Context, d Delivery, f ci.Failure, body []byte, start Start, traceParent string) (id int64, ok bool) {
 	got, err := s.q.RecordNewRun(ctx, db.RecordNewRunParams{
-		RunKey: f.RunKey(), Failure: body, Reason: start.Reason, DelaySeconds: start.Delay.Seconds(), TraceParent: traceParent,
+		Pipeline: pipeline(f), RunKey: f.RunKey(), Known: f.Known(), Claims: f.Claimed(), Finished: finished(d, f),
+		Failure: body, Reason: start.Reason, DelaySeconds: start.Delay.Seconds(), TraceParent: traceParent,
 		Provider: f.Provider, ExternalID: f.Repository.ID, Owner: f.Repository.Owner, Name: f.Repository.Name,
 		DeliveryID: d.ID, Event: d.Event, BodySha256: d.BodySHA256, ReceivedAt: d.ReceivedAt,
 	})
-	if err != nil || got == nil {
+	if err != nil || got == 0 {
 		return 0, false
 	}
-	return *got, true
+	return got, true
 }
 
 // record writes the one record of a delivery, unless it has one. decide says what a new delivery becomes.

@@ -32,28 +32,12 @@ func Migrate(ctx context.Context, url string) ([]int64, error) {
 	return applied, nil
 }
 
-// Migrated says whether the schema is the one that this program knows.
-func Migrated(ctx context.Context, url string) error {
-	p, closeDB, err := migrator(url)
-	if err != nil {
-		return err
-	}
-	defer closeDB()
-	pending, err := p.HasPending(ctx)
-	if err != nil {
-		return fmt.Errorf("read the schema's version: %w", err)
-	}
-	if pending {
-		return fmt.Errorf("the database's schema is older than this program: run sre-agent migrate")
-	}
-	return nil
-}
-
 func migrator(url string) (*goose.Provider, func(), error) {
 	cfg, err := pgx.ParseConfig(url)
 	if err != nil {
 		return nil, nil, fmt.Errorf("DATABASE_URL is not a PostgreSQL URL or connection string")
 	}
+	dialWell(cfg)
 	conn := stdlib.OpenDB(*cfg)
 	closeDB := func() { _ = conn.Close() }
 	p, err := provider(conn)

@@ -76,13 +76,24 @@ type Intent struct {
 type FingerprintTakenError struct{ Holder db.Publication }
 
 func (e *FingerprintTakenError) Error() string {
+	if e.Holder.PrUrl != nil {
+		return *e.Holder.PrUrl + " stands for the same trouble already"
+	}
 	return fmt.Sprintf("run %d publishes a fix of the same trouble", e.Holder.RunID)
 }
 
 // FingerprintRefusedError says that a person has refused to have this trouble mended.
 type FingerprintRefusedError struct{ PRURL string }
 
-func (e *FingerprintRefusedError) Error() string { return e.PRURL + " was closed by a person" }
+func (e *FingerprintRefusedError) Error() string {
+	return "a person closed " + e.PRURL + "; that is taken as a no until somebody lifts it (sre-agent runs unblock)"
+}
+
+// Why a run ends whose trouble has its answer already.
+const (
+	ReasonPRClosed = "pull_request_closed"
+	ReasonPROpen   = "pull_request_open"
+)
 
 // Intend writes the intent before anything is pushed. When an earlier try has written one, that one is
 // returned, unchanged: whoever retries adopts it. A FingerprintTakenError says that another run stands for the
@@ -110,8 +121,7 @@ func (s *Store) Intend(ctx context.Context, id, fence int64, i Intent) (db.Publi
 		}
 		return &FingerprintRefusedError{PRURL: r.PrUrl}
 	})
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) && pg.ConstraintName == "publications_fingerprint" {
+	if takenFingerprint(err) {
 		holder, herr := s.q.FingerprintHolder(ctx, i.Fingerprint)
 		if herr != nil {
 			return p, fmt.Errorf("intend publication of run %d: %w", id, errors.Join(err, herr))
@@ -193,15 +203,44 @@ func (s *Store) Refused(ctx context.Context, fingerprint string) (string, error)
 	return r.PrUrl, nil
 }
 
+// Holder returns the publication that stands for a fingerprint, its pull request open or on its way when last heard
+// of, or nil when none does.
+func (s *Store) Holder(ctx context.Context, fingerprint string) (*db.Publication, error) {
+	p, err := s.q.FingerprintHolder(ctx, fingerprint)
+	if errors.Is(one(err), ErrNotFound) {
+		return nil, nil //nolint:nilnil // none is an answer
+	}
+	if err != nil {
+		return nil, fmt.Errorf("publication of a fingerprint: %w", err)
+	}
+	return &p, nil
+}
+
 // Merged is how many pull requests for a fingerprint were merged so far.
 func (s *Store) Merged(ctx context.Context, fingerprint string) (int64, error) {
 	return s.q.CountMerged(ctx, fingerprint)
 }
 
-// SetPRState records what became of a publication's pull request: PRClosed or PRMerged.
+// ClosedPublications returns the newest publications of a fingerprint, at most n, whose pull request was closed when
+// last heard of: a person may have opened it again since.
+func (s *Store) ClosedPublications(ctx context.Context, fingerprint string, n int32) ([]db.Publication, error) {
+	return s.q.ClosedPublications(ctx, db.ClosedPublicationsParams{Fingerprint: fingerprint, MaxRows: n})
+}
+
+// SetPRState records what became of a publication's pull request: PROpen, PRClosed or PRMerged. A pull request that
+// was opened again while another one stands for its fingerprint stays as it was.
 func (s *Store) SetPRState(ctx context.Context, p db.Publication, state string) error {
 	_, err := s.q.SetPRState(ctx, db.SetPRStateParams{RunID: p.RunID, Generation: p.Generation, PrState: state})
+	if takenFingerprint(err) {
+		return nil
+	}
 	return err
+}
+
+// takenFingerprint says whether the schema refused a second publication to stand for a fingerprint.
+func takenFingerprint(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && pg.ConstraintName == "publications_fingerprint"
 }
 
 // GiveBackPublication hands a publication back, to be rung again after the delay.

@@ -6,6 +6,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,12 +31,15 @@ var ErrNotFound = errors.New("not found")
 type Options struct {
 	MaxConns int
 	Tracer   trace.TracerProvider
+	// CallTimeout bounds each call whose context does not say less; 0 means 20 s.
+	CallTimeout time.Duration
 }
 
 // Store keeps the records. It is safe for concurrent use.
 type Store struct {
-	pool *pgxpool.Pool
-	q    *db.Queries
+	pool        *pgxpool.Pool
+	q           *db.Queries
+	callTimeout time.Duration
 }
 
 // Open connects to the database at url and waits until it answers or ctx ends.
@@ -51,6 +55,8 @@ func Open(ctx context.Context, url string, opts Options) (*Store, error) {
 	if opts.Tracer != nil {
 		cfg.ConnConfig.Tracer = otelpgx.NewTracer(otelpgx.WithTracerProvider(opts.Tracer))
 	}
+	dialWell(cfg.ConnConfig)
+	cfg.PingTimeout = connectTimeout // of a connection that was idle, before it is used
 	// A peer that went away without a word must not hold a row's lock for ever.
 	cfg.ConnConfig.RuntimeParams["idle_in_transaction_session_timeout"] = "30s"
 	cfg.ConnConfig.RuntimeParams["statement_timeout"] = "60s"
@@ -59,7 +65,9 @@ func Open(ctx context.Context, url string, opts Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open PostgreSQL: %w", err)
 	}
-	return &Store{pool: pool, q: db.New(pool)}, nil
+	s := &Store{pool: pool, callTimeout: cmp.Or(opts.CallTimeout, callTimeout)}
+	s.q = db.New(bounded{pool, func() time.Time { return time.Now().Add(s.callTimeout) }})
+	return s, nil
 }
 
 // Close closes the pool.
@@ -78,9 +86,14 @@ func (s *Store) Ping(ctx context.Context) error {
 // Pool is for tests and tools that look at the rows directly.
 func (s *Store) Pool() *pgxpool.Pool { return s.pool }
 
-// inTx runs f in one transaction.
+// inTx runs f in one transaction, with one deadline for all of it.
 func (s *Store) inTx(ctx context.Context, op string, f func(*db.Queries) error) error {
-	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error { return f(s.q.WithTx(tx)) })
+	end := time.Now().Add(s.callTimeout)
+	ctx, cancel := context.WithDeadline(ctx, end)
+	defer cancel()
+	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		return f(db.New(bounded{tx, func() time.Time { return end }}))
+	})
 	if err != nil {
 		return fmt.Errorf("%s: %w", op, err)
 	}

@@ -141,3 +141,24 @@ func (t *Telemetry) Observe(name string, read func(context.Context) ([]Sample, e
 	}
 	return registration.Unregister, nil
 }
+
+// EndFingerprintReturns is why a run ends whose trouble kept coming back after merged pull requests.
+const EndFingerprintReturns = "fingerprint_returns"
+
+// skips are the reasons of a run's end that mean: there was a fix, or would have been one, and no pull request was
+// created for it.
+var skips = map[string]PRSkipReason{
+	"pull_request_closed": PRExistsClosed, "pull_request_open": PRFingerprint, "branch_taken": PRBranchTaken,
+	"stale": PRStale, "branch_deleted": PRStale, "digest_mismatch": PRDigest,
+}
+
+// EndedWithoutPullRequest counts a run's end by its reason, if that is one of the reasons to create no pull request.
+// known says that the trouble itself was known before, and refused or not.
+func (c *Counters) EndedWithoutPullRequest(ctx context.Context, reason string, known bool) {
+	if skip, ok := skips[reason]; ok {
+		c.PRCreateSkipped(ctx, skip)
+	}
+	if known && (reason == "pull_request_closed" || reason == EndFingerprintReturns) {
+		c.LoopBlocked(ctx, LoopFingerprint)
+	}
+}

@@ -64,14 +64,16 @@ const (
 	PRBranchTaken  PRSkipReason = "branch_taken"  // our branch's name holds somebody else's commits: left alone
 	PRStale        PRSkipReason = "stale"         // the branch moved, or a newer claim of the run exists
 	PRDigest       PRSkipReason = "digest"        // the diff is not the one that was checked
-	PRPolicy       PRSkipReason = "policy"        // the repository's settings forbid it
 
 	RejectUnsigned     RejectReason = "unsigned"
 	RejectBadSignature RejectReason = "bad_signature"
+	RejectStale        RejectReason = "stale" // signed, at a time too far from ours
 	RejectBadHeader    RejectReason = "bad_header"
 	RejectMalformed    RejectReason = "malformed"
 	RejectTooLarge     RejectReason = "too_large"
 	RejectTimeout      RejectReason = "timeout"
+	RejectAddress      RejectReason = "address"     // from outside of WEBHOOK_ALLOWED_ADDRESSES
+	RejectBusy         RejectReason = "busy"        // no memory for one more body: the sender was told to try again
 	RejectUnavailable  RejectReason = "unavailable" // the stream could not take it: the sender was told to try again
 
 	EndingPublished  Ending = "published"
@@ -141,8 +143,8 @@ func Metrics() []Metric {
 		{Retry, counter, "", "Attempts that were followed by another one.", reason(words(RetryTransient, RetryCrash, RetryPublish)...)},
 		{Throttled, counter, "", "Times that a run was made to wait.", reason(words(ThrottleRateLimited, ThrottleNoSlot, ThrottleBackoff, ThrottleCooldown, ThrottleDependency)...)},
 		{LoopBlocked, counter, "", "Times that a guard against loops stopped something.", reason(words(LoopMaxAttempts, LoopOwnBranch, LoopOwnAuthor, LoopFingerprint)...)},
-		{PRCreateSkipped, counter, "", "Fixes for which no pull request was created.", reason(words(PRExistsOpen, PRExistsClosed, PRExistsMerged, PRFingerprint, PRBranchTaken, PRStale, PRDigest, PRPolicy)...)},
-		{WebhookRejected, counter, "", "Webhook requests that were refused.", reason(words(RejectUnsigned, RejectBadSignature, RejectBadHeader, RejectMalformed, RejectTooLarge, RejectTimeout, RejectUnavailable)...)},
+		{PRCreateSkipped, counter, "", "Fixes for which no pull request was created.", reason(words(PRExistsOpen, PRExistsClosed, PRExistsMerged, PRFingerprint, PRBranchTaken, PRStale, PRDigest)...)},
+		{WebhookRejected, counter, "", "Webhook requests that were refused.", reason(words(RejectUnsigned, RejectBadSignature, RejectStale, RejectBadHeader, RejectMalformed, RejectTooLarge, RejectTimeout, RejectAddress, RejectBusy, RejectUnavailable)...)},
 		{RunsEnded, counter, "", "Runs that ended, by the state that they ended in.", []Label{{"ending", words(EndingPublished, EndingDeclined, EndingBlocked, EndingSuperseded, EndingCancelled)}}},
 		{StageDuration, histogram, "s", "Time that a stage of the fix pipeline took.", []Label{
 			{"stage", words(StageContext, StageClassify, StagePlan, StagePlanPolicy, StagePatch, StagePatchPolicy, StageScan, StageVerify, StagePublish)},

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -17,17 +18,35 @@ import (
 
 	"github.com/sre-agent/sre-agent/internal/telemetry"
 	"github.com/sre-agent/sre-agent/internal/testenv"
+	"github.com/sre-agent/sre-agent/internal/webhook"
 	"github.com/sre-agent/sre-agent/internal/webhook/github/githubtest"
+	"github.com/sre-agent/sre-agent/internal/webhook/providers"
 	"github.com/sre-agent/sre-agent/services/ingest"
 	"github.com/sre-agent/sre-agent/streams"
 )
 
-const secret = "webhook-secret"
+const (
+	secret    = "webhook-secret"
+	apiSecret = "secret-of-acme-api"
+	webSecret = "secret-of-acme-web"
+	orgSecret = "secret-of-other"
+)
 
 type intake struct {
 	url string
 	bus *streams.Bus
 	tel *telemetry.Test
+}
+
+// keys are those that the tests sign with: of every provider, and for two repositories of their own.
+func keys(t *testing.T) *webhook.Keyring {
+	t.Helper()
+	ring := webhook.NewKeyring()
+	ring.Add("github", webhook.Keys{Signing: [][]byte{[]byte("new-" + secret), []byte(secret)}})
+	ring.AddScoped("github/acme/api", apiSecret, false)
+	ring.AddScoped("github/acme/web", webSecret, false)
+	ring.AddScoped("github/other", orgSecret, false)
+	return ring
 }
 
 // start serves the handler on real NATS.
@@ -47,7 +66,7 @@ func start(t *testing.T) *intake {
 		t.Fatal(err)
 	}
 	srv := httptest.NewServer(ingest.Handler(ingest.Options{
-		Publisher: bus, Counters: tel.Counters, Log: tel.Log, Secrets: [][]byte{[]byte("new-" + secret), []byte(secret)},
+		Publisher: bus, Counters: tel.Counters, Log: tel.Log, Providers: providers.Table(), Keys: keys(t),
 		MaxBody: 25 << 20, ReadTimeout: 10 * time.Second, PublishTimeout: 5 * time.Second,
 	}))
 	t.Cleanup(srv.Close)
@@ -205,7 +224,7 @@ func (l lossy) Publish(ctx context.Context, m *streams.Message) (bool, error) {
 func TestALostAcknowledgementAndARedeliveryAreOneMessage(t *testing.T) {
 	i := start(t)
 	srv := httptest.NewServer(ingest.Handler(ingest.Options{
-		Publisher: lossy{i.bus}, Counters: i.tel.Counters, Log: i.tel.Log, Secrets: [][]byte{[]byte(secret)}, MaxBody: 1 << 20, PublishTimeout: 5 * time.Second,
+		Publisher: lossy{i.bus}, Counters: i.tel.Counters, Log: i.tel.Log, Providers: providers.Table(), Keys: keys(t), MaxBody: 1 << 20, PublishTimeout: 5 * time.Second,
 	}))
 	defer srv.Close()
 	body := githubtest.FailedRun(githubtest.Params{})
@@ -217,5 +236,88 @@ func TestALostAcknowledgementAndARedeliveryAreOneMessage(t *testing.T) {
 	}
 	if n := i.stream(t).CachedInfo().State.Msgs; n != 1 {
 		t.Errorf("%d messages", n)
+	}
+}
+
+func TestALengthThatLiesLeavesNoMessage(t *testing.T) {
+	i := start(t)
+	body := githubtest.FailedRun(githubtest.Params{})
+	address := strings.TrimSuffix(strings.TrimPrefix(i.url, "http://"), "/webhooks/github")
+	for name, tc := range map[string]struct {
+		length int
+		status string
+	}{
+		"more than comes": {len(body) + 10, "HTTP/1.1 400"},
+		"less than comes": {len(body) - 10, "HTTP/1.1 401"},
+	} {
+		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+		r := i.request(secret, guid(1), "workflow_run", body)
+		_, _ = fmt.Fprintf(conn, "POST /webhooks/github HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n", tc.length)
+		_ = r.Header.Write(conn)
+		_, _ = fmt.Fprintf(conn, "\r\n%s", body)
+		_ = conn.(*net.TCPConn).CloseWrite()
+		head := make([]byte, len(tc.status))
+		if _, err := io.ReadFull(conn, head); err != nil || string(head) != tc.status {
+			t.Errorf("%s: %q, %v", name, head, err)
+		}
+		_ = conn.Close()
+	}
+	if n := i.stream(t).CachedInfo().State.Msgs; n != 0 {
+		t.Errorf("%d messages", n)
+	}
+}
+
+func TestAProviderWithoutAKeyIsOffAndSaysHowToTurnItOn(t *testing.T) {
+	i := start(t)
+	for provider, says := range map[string]string{
+		"circleci": "CIRCLECI_WEBHOOK_SECRETS", "gitlab": "GITLAB_WEBHOOK_SECRETS or GITLAB_WEBHOOK_TOKENS", "azure-devops": "AZURE_DEVOPS_WEBHOOK_TOKENS",
+	} {
+		r := i.request(secret, guid(1), "workflow_run", []byte("{}"))
+		r.URL.Path = "/webhooks/" + provider
+		if code, a := i.send(t, r); code != http.StatusNotFound || !strings.Contains(a.Reason, says) {
+			t.Errorf("%s: %d %+v", provider, code, a)
+		}
+	}
+}
+
+func TestAnAddressThatMayNotSendIsRefused(t *testing.T) {
+	i := start(t)
+	srv := httptest.NewServer(ingest.Handler(ingest.Options{
+		Publisher: i.bus, Counters: i.tel.Counters, Log: i.tel.Log, Providers: providers.Table(), Keys: keys(t), MaxBody: 1 << 20, PublishTimeout: 5 * time.Second,
+		Proxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}, Allowed: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")},
+	}))
+	defer srv.Close()
+	for forwarded, want := range map[string]int{"198.51.100.1": http.StatusForbidden, "192.0.2.9": http.StatusAccepted, "192.0.2.9, 198.51.100.1": http.StatusForbidden} {
+		r := githubtest.Request(srv.URL+"/webhooks/github", secret, "workflow_run", guid(7), githubtest.FailedRun(githubtest.Params{}))
+		r.Header.Set("X-Forwarded-For", forwarded)
+		if code, a := i.send(t, r); code != want {
+			t.Errorf("%s: %d %+v", forwarded, code, a)
+		}
+	}
+}
+
+func TestAnEventThatNothingIsDoneAboutIsKeptAndSaidToBeIgnored(t *testing.T) {
+	i := start(t)
+	for n, tc := range []struct{ event, status, says string }{
+		{"push", "ignored", "event_not_used"},
+		{"ping", "ignored", "ping"},
+		{"heart_transplant", "ignored", "unknown_event"},
+		{"workflow_run", "accepted", ""},
+		{"workflow_job", "accepted", ""},
+		{"check_run", "accepted", ""},
+		{"check_suite", "accepted", ""},
+		{"status", "accepted", ""},
+	} {
+		code, a := i.send(t, i.request(secret, guid(n), tc.event, fmt.Appendf(nil, `{"n":%d}`, n)))
+		if code != http.StatusAccepted || a.Status != tc.status || !strings.HasPrefix(a.Reason, tc.says) {
+			t.Errorf("%s: %d %+v", tc.event, code, a)
+		}
+	}
+	if n := i.stream(t).CachedInfo().State.Msgs; n != 8 {
+		t.Errorf("%d of 8 kept", n)
 	}
 }

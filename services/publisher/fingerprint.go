@@ -29,7 +29,7 @@ func (s *Service) refusal(ctx context.Context, r store.Run) (*ending, error) {
 		return nil, err
 	}
 	if url != "" {
-		e := s.refusedBy(ctx, url)
+		e := closedByPerson(url)
 		return &e, nil
 	}
 	merged, err := s.Store.Merged(ctx, fingerprint(r))
@@ -37,18 +37,10 @@ func (s *Service) refusal(ctx context.Context, r store.Run) (*ending, error) {
 		return nil, err
 	}
 	if merged >= maxReturns {
-		s.Counters.LoopBlocked(ctx, telemetry.LoopFingerprint)
-		e := refused(run.Blocked, "fingerprint_returns", fmt.Sprintf("the same trouble came back after %d merged pull requests of ours", merged))
+		e := refused(run.Blocked, telemetry.EndFingerprintReturns, fmt.Sprintf("the same trouble came back after %d merged pull requests of ours", merged))
 		return &e, nil
 	}
 	return nil, nil //nolint:nilnil // nothing stands against it
-}
-
-// refusedBy ends a run whose trouble a person refused by closing a pull request.
-func (s *Service) refusedBy(ctx context.Context, url string) ending {
-	s.Counters.PRCreateSkipped(ctx, telemetry.PRExistsClosed)
-	s.Counters.LoopBlocked(ctx, telemetry.LoopFingerprint)
-	return closedByPerson(url)
 }
 
 // follow ends a run whose trouble another run's pull request stands for. The forge says how that one is now: open
@@ -65,9 +57,9 @@ func (s *Service) follow(ctx context.Context, r store.Run, holder db.Publication
 	now := store.PRClosed
 	for _, pr := range prs {
 		switch {
+		case !ours(&holder, pr):
 		case pr.State == forge.Open:
-			s.Counters.PRCreateSkipped(ctx, telemetry.PRFingerprint)
-			return refused(run.Superseded, "pull_request_open", pr.URL+" stands for the same trouble already"), nil
+			return stands(pr), nil
 		case pr.Merged:
 			now = store.PRMerged
 		}
@@ -78,8 +70,42 @@ func (s *Service) follow(ctx context.Context, r store.Run, holder db.Publication
 		}
 		return ending{}, fmt.Errorf("%s was merged, and the trouble is back: the next try is a new pull request", *holder.PrUrl)
 	}
-	s.Counters.PRCreateSkipped(ctx, telemetry.PRExistsClosed)
 	e := closedByPerson(*holder.PrUrl)
 	e.closedPR = *holder.PrUrl
 	return e, nil
+}
+
+// stands ends a run whose trouble an open pull request stands for.
+func stands(pr forge.PullRequest) ending {
+	return refused(run.Superseded, store.ReasonPROpen, pr.URL+" stands for the same trouble already")
+}
+
+// maxReopened is how many closed pull requests of the same trouble are looked at again.
+const maxReopened = 3
+
+// reopened ends a run whose trouble a pull request of ours stands for again: a person had closed it, and opened it
+// once more. From then on the record says so.
+func (s *Service) reopened(ctx context.Context, r store.Run) (*ending, error) {
+	closed, err := s.Store.ClosedPublications(ctx, fingerprint(r), maxReopened)
+	if err != nil {
+		return nil, err
+	}
+	repo := r.Failure.Repository
+	for _, pub := range closed {
+		prs, err := s.Forge.FindPullRequests(ctx, repo.Owner, repo.Name, pub.Branch)
+		if err != nil {
+			return nil, fmt.Errorf("look for pull requests of %s: %w", pub.Branch, err)
+		}
+		for _, pr := range prs {
+			if pr.State != forge.Open || !ours(&pub, pr) {
+				continue
+			}
+			if err := s.Store.SetPRState(ctx, pub, store.PROpen); err != nil {
+				return nil, err
+			}
+			e := stands(pr)
+			return &e, nil
+		}
+	}
+	return nil, nil //nolint:nilnil // none is an answer
 }

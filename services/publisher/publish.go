@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/sre-agent/sre-agent/internal/ci"
@@ -14,7 +15,6 @@ import (
 	"github.com/sre-agent/sre-agent/internal/run"
 	"github.com/sre-agent/sre-agent/internal/store"
 	"github.com/sre-agent/sre-agent/internal/store/db"
-	"github.com/sre-agent/sre-agent/internal/telemetry"
 	"github.com/sre-agent/sre-agent/internal/webhook"
 )
 
@@ -43,6 +43,10 @@ func (s *Service) publish(ctx context.Context, r store.Run) (ending, error) {
 	if err != nil || refusal != nil {
 		return orEmpty(refusal), err
 	}
+	again, err := s.reopened(ctx, r)
+	if err != nil || again != nil {
+		return orEmpty(again), err
+	}
 	stale, err := s.stale(ctx, r)
 	if err != nil || stale != nil {
 		return orEmpty(stale), err
@@ -54,7 +58,7 @@ func (s *Service) publish(ctx context.Context, r store.Run) (ending, error) {
 	}
 	var no *store.FingerprintRefusedError
 	if errors.As(err, &no) {
-		return s.refusedBy(ctx, no.PRURL), nil
+		return closedByPerson(no.PRURL), nil
 	}
 	if err != nil {
 		return ending{}, err
@@ -83,52 +87,57 @@ func (s *Service) review(ctx context.Context, r store.Run, fix db.Fix) error {
 	return s.Review.Review(ctx, fix.Diff)
 }
 
-// existing looks for a pull request of our branch in every state.
+// existing looks for a pull request of our branch in every state. One that is not ours took the branch's name: it is
+// left alone, and so is the branch.
 func (s *Service) existing(ctx context.Context, r store.Run, branch string) (*ending, error) {
 	repo := r.Failure.Repository
 	prs, err := s.Forge.FindPullRequests(ctx, repo.Owner, repo.Name, branch)
 	if err != nil {
 		return nil, fmt.Errorf("look for pull requests of %s: %w", branch, err)
 	}
-	for _, pr := range prs {
-		if pr.State == forge.Open || pr.Merged {
-			return s.adopt(ctx, r, pr)
-		}
+	if len(prs) == 0 {
+		return nil, nil //nolint:nilnil // none is an answer
 	}
-	if len(prs) > 0 {
-		s.Counters.PRCreateSkipped(ctx, telemetry.PRExistsClosed)
-		e := closedByPerson(prs[0].URL)
-		e.closedPR = prs[0].URL
-		return &e, nil
-	}
-	return nil, nil //nolint:nilnil // none is an answer
-}
-
-func closedByPerson(url string) ending {
-	return refused(run.Blocked, "pull_request_closed", "a person closed "+url+"; that is taken as a no until somebody lifts it (sre-agent runs unblock)")
-}
-
-// adopt takes a pull request that exists as this run's. One without our intent is none of ours: the branch name
-// was taken by somebody else. Once we have pushed, the branch is ours: when a person has pushed to it since, the pull
-// request still stands for the trouble, and a second one must not be opened.
-func (s *Service) adopt(ctx context.Context, r store.Run, pr forge.PullRequest) (*ending, error) {
 	pub, err := s.Store.Publication(ctx, r.ID)
 	if err != nil {
 		return nil, err
 	}
-	if pub == nil || (pub.State == store.PubIntended && pr.State == forge.Open && pr.HeadSHA != "" && pr.HeadSHA != pub.CommitID) {
-		s.Counters.PRCreateSkipped(ctx, telemetry.PRBranchTaken)
-		e := refused(run.Blocked, "branch_taken", pr.URL+" is on our branch with commits that are not ours")
+	own := slices.DeleteFunc(slices.Clone(prs), func(pr forge.PullRequest) bool { return !ours(pub, pr) })
+	for _, pr := range own {
+		if pr.State == forge.Open || pr.Merged {
+			e := adopt(pr)
+			return &e, nil
+		}
+	}
+	if len(own) > 0 {
+		e := closedByPerson(own[0].URL)
+		e.closedPR = own[0].URL
 		return &e, nil
 	}
-	if pr.Merged {
-		s.Counters.PRCreateSkipped(ctx, telemetry.PRExistsMerged)
-	} else {
-		s.Counters.PRCreateSkipped(ctx, telemetry.PRExistsOpen)
-	}
-	e := receipt(store.PubAdopted, pr)
+	e := refused(run.Blocked, "branch_taken", prs[0].URL+" is on our branch with commits that are not ours")
 	return &e, nil
 }
+
+// ours says whether a pull request of a publication's branch is that publication's. Its number says so once it is
+// recorded, and our commit before. When we have pushed and nobody has heard of a number, a person may have pushed to
+// the branch since: the pull request still stands for the trouble, and a second one must not be opened.
+func ours(pub *db.Publication, pr forge.PullRequest) bool {
+	switch {
+	case pub == nil:
+		return false
+	case pub.PrNumber != nil:
+		return *pub.PrNumber == int64(pr.Number)
+	default:
+		return pub.State == store.PubPushed || strings.EqualFold(pr.HeadSHA, pub.CommitID)
+	}
+}
+
+func closedByPerson(url string) ending {
+	return refused(run.Blocked, store.ReasonPRClosed, (&store.FingerprintRefusedError{PRURL: url}).Error())
+}
+
+// adopt takes a pull request of ours that exists as this run's.
+func adopt(pr forge.PullRequest) ending { return receipt(store.PubAdopted, pr) }
 
 func receipt(state string, pr forge.PullRequest) ending {
 	return ending{
@@ -143,13 +152,11 @@ func (s *Service) stale(ctx context.Context, r store.Run) (*ending, error) {
 	head, err := s.Forge.BranchHead(ctx, f.Repository.Owner, f.Repository.Name, f.Branch)
 	switch {
 	case errors.Is(err, forge.ErrNoBranch):
-		s.Counters.PRCreateSkipped(ctx, telemetry.PRStale)
 		e := refused(run.Superseded, "branch_deleted", "the branch "+f.Branch+" is gone")
 		return &e, nil
 	case err != nil:
 		return nil, fmt.Errorf("head of %s: %w", f.Branch, err)
 	case !strings.EqualFold(head, f.Commit):
-		s.Counters.PRCreateSkipped(ctx, telemetry.PRStale)
 		e := refused(run.Superseded, "stale", fmt.Sprintf("%s has moved on from the failing commit %.12s to %.12s", f.Branch, f.Commit, head))
 		return &e, nil
 	}
@@ -200,7 +207,6 @@ func (s *Service) push(ctx context.Context, r store.Run, pub db.Publication) err
 		}
 	}
 	if !exists || head != pub.CommitID {
-		s.Counters.PRCreateSkipped(ctx, telemetry.PRBranchTaken)
 		return fault.Permf("branch_taken", "the branch %s holds %.12s, which is not ours; it is left alone", pub.Branch, head)
 	}
 	if pub.State == store.PubIntended {

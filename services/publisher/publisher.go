@@ -39,6 +39,7 @@ type Store interface {
 	Refuse(ctx context.Context, id, fence int64, e store.End, closedPR string) error
 	Refused(ctx context.Context, fingerprint string) (prURL string, err error)
 	Merged(ctx context.Context, fingerprint string) (int64, error)
+	ClosedPublications(ctx context.Context, fingerprint string, n int32) ([]db.Publication, error)
 	SetPRState(ctx context.Context, p db.Publication, state string) error
 	GiveBackPublication(ctx context.Context, id, fence int64, g store.GiveBack) error
 }
@@ -192,7 +193,10 @@ func (s *Service) giveBack(ctx context.Context, r store.Run, cause error) stream
 		g.Delay = run.TransientDelay(int(r.TransientCount), fault.RetryAfter(cause))
 	}
 	err := s.Store.GiveBackPublication(ctx, r.ID, r.Fence, g)
-	if err != nil && !errors.Is(err, store.ErrFenced) {
+	if errors.Is(err, store.ErrFenced) {
+		return streams.Done()
+	}
+	if err != nil {
 		return streams.Leave(err)
 	}
 	s.Counters.Retry(ctx, telemetry.RetryPublish)
@@ -207,6 +211,7 @@ func refused(state run.State, reason, explanation string) ending {
 
 func (s *Service) tell(ctx context.Context, r store.Run, end ending) {
 	s.Counters.RunEnded(ctx, telemetry.Ending(end.State))
+	s.count(ctx, r, end)
 	log := s.Log.With("run_id", r.ID, "run_key", r.RunKey, "repository", r.Failure.Repository.FullName(), "state", end.State, "reason", end.Reason)
 	detail := end.Explanation
 	if end.receipt != nil {
@@ -216,6 +221,18 @@ func (s *Service) tell(ctx context.Context, r store.Run, end ending) {
 	}
 	log.InfoContext(ctx, "run ended", "explanation", end.Explanation)
 	s.emit(ctx, "run."+string(end.State), r, end.Reason, detail)
+}
+
+// count counts why no pull request was created, once the records say so: never for a try whose end was not written.
+func (s *Service) count(ctx context.Context, r store.Run, end ending) {
+	switch {
+	case end.receipt == nil:
+		s.Counters.EndedWithoutPullRequest(ctx, end.Reason, end.closedPR == "" && fingerprint(r) != "")
+	case end.receipt.State == store.PubAdopted && end.receipt.Merged:
+		s.Counters.PRCreateSkipped(ctx, telemetry.PRExistsMerged)
+	case end.receipt.State == store.PubAdopted:
+		s.Counters.PRCreateSkipped(ctx, telemetry.PRExistsOpen)
+	}
 }
 
 func (s *Service) emit(ctx context.Context, kind string, r store.Run, reason, detail string) {

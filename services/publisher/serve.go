@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/sre-agent/sre-agent/internal/config"
@@ -30,28 +29,24 @@ func Serve(ctx context.Context, env *program.Env) error {
 	if err != nil {
 		return fmt.Errorf("publisher: %w", err)
 	}
-	st, err := parts.Store(ctx, env)
+	p, err := parts.OpenStore(ctx, env)
 	if err != nil {
 		return err
 	}
-	defer st.Close()
-	bus, err := streams.ConnectWith(cfg, "publisher", env.Log, env.Telemetry.Traces)
+	defer p.Close()
+	bus, err := streams.Open(ctx, cfg, "publisher", env.Log, env.Telemetry.Traces)
 	if err != nil {
 		return err
 	}
 	defer bus.Close()
-	if _, err := bus.Apply(ctx); err != nil {
-		return fmt.Errorf("publisher: %w", err)
-	}
-	env.HTTP.Ready("nats", bus.Ready)
-	env.HTTP.Ready("postgresql", st.Ping)
+	p.Announce(env, bus.Ready)
 	service := &Service{
-		Store: st, Forge: github.New(cfg.GitHubAPIURL, cfg.WriteToken.Reveal(), nil), Git: mirrors, Review: Rules{Scanner: scanner},
+		Store: p.Store, Forge: github.New(cfg.GitHubAPIURL, cfg.WriteToken.Reveal(), nil), Git: mirrors, Review: Rules{Scanner: scanner},
 		Events: bus, Counters: env.Telemetry.Counters, Log: env.Log, Holder: env.Holder, TTL: leaseOf(cfg), Redact: env.Redact.String, Draft: cfg.PullRequestDraft,
 	}
 	return bus.Consume(ctx, streams.Worker{
 		Consumer: streams.PublisherConsumer, Workers: cfg.PublisherWorkers, Handle: service.Handle, Grace: cfg.ShutdownGrace(),
-		Ready: func(ctx context.Context) error { return errors.Join(bus.Ready(ctx), st.Ping(ctx)) },
+		Ready: func(ctx context.Context) error { return errors.Join(bus.Ready(ctx), p.Ready(ctx)) },
 	})
 }
 
@@ -72,14 +67,5 @@ func newMirrors(env *program.Env) (*Mirrors, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("DATA_DIR: %w", err)
 	}
-	return &Mirrors{Push: push, Dir: dir, Remote: remote(cfg), Name: cfg.AgentName, Email: cfg.AgentEmail}, nil
-}
-
-// remote says where a repository is pushed to. The address is made from the configured base and the names, never
-// taken from a webhook: the token goes nowhere else.
-func remote(cfg *config.Config) func(owner, name string) gitrepo.Remote {
-	base, token := strings.TrimRight(cfg.GitHubGitURL, "/"), cfg.WriteToken.Reveal()
-	return func(owner, name string) gitrepo.Remote {
-		return gitrepo.Remote{URL: base + "/" + owner + "/" + name + ".git", Token: token}
-	}
+	return &Mirrors{Push: push, Dir: dir, Remote: gitrepo.Below(cfg.GitHubGitURL, cfg.WriteToken.Reveal()), Name: cfg.AgentName, Email: cfg.AgentEmail}, nil
 }

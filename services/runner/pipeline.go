@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,12 +40,20 @@ type Sandbox interface {
 // Redactor removes secrets from a text.
 type Redactor interface{ String(s string) string }
 
+// Scanner looks for secrets in what a patch adds.
+type Scanner interface {
+	Scan(ctx context.Context, p *patch.Patch) ([]scan.Finding, error)
+}
+
 // FixPipeline is the fix pipeline: context, classify, plan, plan policy, patch, patch policy, scan, verify.
 type FixPipeline struct {
-	Git       *gitrepo.Git
-	Logs      Logs
+	Git  *gitrepo.Git
+	Logs Logs
+	// Troubles and Pulls say whether the same trouble has its answer already.
+	Troubles  Troubles
+	Pulls     Pulls
 	Catalogue *fix.Catalogue
-	Scanner   *scan.Scanner
+	Scanner   Scanner
 	Sandbox   Sandbox
 	// Tools are the programs that the sandbox has, with their versions.
 	Tools  map[string]string
@@ -125,7 +134,7 @@ func (p *FixPipeline) note(ctx context.Context, w *work, s stage, err error, too
 	e := evidence.Stage{Name: string(s.name), Verdict: "pass", Seconds: took.Seconds()}
 	result := telemetry.ResultOK
 	if reason, permanent := fault.Reason(err); permanent {
-		e.Verdict, e.Reason, e.Detail = string(s.refusal), reason, p.detail(err)
+		e.Verdict, e.Reason, e.Detail = string(stateOf(s, err)), reason, p.detail(err)
 		result = telemetry.ResultEnd
 	} else if err != nil {
 		e.Verdict, e.Detail = "error", p.detail(err)
@@ -148,7 +157,7 @@ func (p *FixPipeline) ended(s stage, w *work, err error) Result {
 		res.RetryAfter = fault.RetryAfter(err)
 		return res
 	}
-	res.State, res.Reason, res.Explanation = s.refusal, reason, p.detail(err)
+	res.State, res.Reason, res.Explanation = stateOf(s, err), reason, p.detail(err)
 	return res
 }
 
@@ -180,8 +189,9 @@ func (w *work) fingerprint() string {
 	if w.log.Text == "" {
 		return ""
 	}
+	// The workflow's name: the event of a job knows no more of it.
 	f := w.run.Failure
-	return failure.Fingerprint(w.log, f.Repository.ID, f.Branch, f.Workflow)
+	return failure.Fingerprint(w.log, f.Repository.ID, f.Branch, cmp.Or(f.WorkflowName, f.Workflow))
 }
 
 // makeWorkDir makes the folder of one attempt. The sandbox runs under another user when the service is root: it

@@ -301,6 +301,7 @@ func (s *Service) tell(ctx context.Context, r store.Run, res Result) {
 			s.Counters.RunSkipped(ctx, telemetry.SkipDecline)
 		}
 		s.Counters.RunEnded(ctx, telemetry.Ending(res.State))
+		s.Counters.EndedWithoutPullRequest(ctx, res.Reason, res.Fingerprint != "")
 		log.InfoContext(ctx, "run ended", "state", res.State, "reason", res.Reason, "explanation", res.Explanation)
 		s.emit(ctx, "run."+string(res.State), r, res)
 	}

@@ -30,29 +30,19 @@ func Serve(ctx context.Context, env *program.Env) error {
 	if err != nil {
 		return fmt.Errorf("runner: %w", err)
 	}
-	st, err := parts.Store(ctx, env)
+	p, err := parts.Open(ctx, env)
 	if err != nil {
 		return err
 	}
-	defer st.Close()
-	rdb, err := parts.Redis(env)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = rdb.Close() }()
-	bus, err := streams.ConnectWith(cfg, "runner", env.Log, env.Telemetry.Traces)
+	defer p.Close()
+	bus, err := streams.Open(ctx, cfg, "runner", env.Log, env.Telemetry.Traces)
 	if err != nil {
 		return err
 	}
 	defer bus.Close()
-	if _, err := bus.Apply(ctx); err != nil {
-		return fmt.Errorf("runner: %w", err)
-	}
-	redisReady := func(ctx context.Context) error { return rdb.Ping(ctx).Err() }
-	env.HTTP.Ready("nats", bus.Ready)
-	env.HTTP.Ready("postgresql", st.Ping)
-	env.HTTP.Ready("redis", redisReady)
+	p.Announce(env, bus.Ready)
 
+	pipeline.Troubles = p.Store
 	pipeline.OnStage = func(ctx context.Context, r store.Run, s evidence.Stage) {
 		repo := r.Failure.Repository
 		bus.Emit(ctx, streams.Event{
@@ -61,12 +51,12 @@ func Serve(ctx context.Context, env *program.Env) error {
 		})
 	}
 	service := &Service{
-		Store: st, Lock: lease.NewLock(rdb, "sre-agent:lock:"), Slots: lease.NewSlots(rdb, "sre-agent:slots:"), Bell: bus,
+		Store: p.Store, Lock: lease.NewLock(p.Redis, "sre-agent:lock:"), Slots: lease.NewSlots(p.Redis, "sre-agent:slots:"), Bell: bus,
 		Pipeline: pipeline, Counters: env.Telemetry.Counters, Log: env.Log, Limits: parts.Limits(cfg), Holder: env.Holder, TTL: cfg.LeaseTTL(),
 	}
 	return bus.Consume(ctx, streams.Worker{
 		Consumer: streams.RunnerConsumer, Workers: cfg.RunnerWorkers, Handle: service.Handle, Grace: cfg.ShutdownGrace(),
-		Ready: func(ctx context.Context) error { return errors.Join(bus.Ready(ctx), st.Ping(ctx), redisReady(ctx)) },
+		Ready: func(ctx context.Context) error { return errors.Join(bus.Ready(ctx), p.Ready(ctx)) },
 	})
 }
 
@@ -96,8 +86,9 @@ func newPipeline(ctx context.Context, env *program.Env) (*FixPipeline, error) {
 		return nil, fmt.Errorf("DATA_DIR: %w", err)
 	}
 	p := &FixPipeline{
-		Git: git, Logs: joblog.New(cfg.GitHubAPIURL, cfg.ReadToken.Reveal(), nil), Catalogue: catalogue, Scanner: scanner,
-		Sandbox: box, Redact: env.Redact, Dir: dir, Remote: remote(cfg), Limits: limits(cfg), GoProxy: cfg.SandboxGoProxy,
+		Git: git, Logs: joblog.New(cfg.GitHubAPIURL, cfg.ReadToken.Reveal(), nil), Pulls: NewPullReader(cfg.GitHubAPIURL, cfg.ReadToken.Reveal()),
+		Catalogue: catalogue, Scanner: scanner,
+		Sandbox: box, Redact: env.Redact, Dir: dir, Remote: gitrepo.Below(cfg.GitHubGitURL, cfg.ReadToken.Reveal()), Limits: limits(cfg), GoProxy: cfg.SandboxGoProxy,
 		Counters: env.Telemetry.Counters, Log: env.Log,
 	}
 	if p.Tools, err = tools(ctx, box, dir); err != nil {
@@ -111,17 +102,9 @@ func toolchains(ctx context.Context, cfg *config.Config) []string {
 	return append(sandbox.Find(ctx, "go", "gofmt", "node", "npm"), cfg.SandboxToolchains...)
 }
 
-// remote says where a repository is fetched from. The address is made from the configured base and the names,
-// never taken from a webhook: the token goes nowhere else.
-func remote(cfg *config.Config) func(owner, name string) gitrepo.Remote {
-	base, token := strings.TrimRight(cfg.GitHubGitURL, "/"), cfg.ReadToken.Reveal()
-	return func(owner, name string) gitrepo.Remote {
-		return gitrepo.Remote{URL: base + "/" + owner + "/" + name + ".git", Token: token}
-	}
-}
-
 func limits(cfg *config.Config) sandbox.Limits {
 	l := sandbox.DefaultLimits()
+	l.Silence = cfg.LeaseTTL() / 2 // a stopped runner's work is over before its lease is
 	l.Time, l.CPU = cfg.SandboxTimeout(), cfg.SandboxTimeout()
 	l.Memory, l.Processes, l.Disk = cfg.SandboxMemoryBytes, cfg.SandboxProcesses, cfg.SandboxDiskBytes
 	return l

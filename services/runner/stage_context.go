@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/sre-agent/sre-agent/internal/ci"
 	"github.com/sre-agent/sre-agent/internal/evidence"
@@ -14,6 +15,7 @@ import (
 	"github.com/sre-agent/sre-agent/internal/patch"
 	"github.com/sre-agent/sre-agent/internal/policy"
 	"github.com/sre-agent/sre-agent/internal/repoconfig"
+	"github.com/sre-agent/sre-agent/internal/webhook/github"
 )
 
 const (
@@ -28,6 +30,9 @@ const (
 // readContext fetches the code, the repository's settings and the failed job's log.
 func (p *FixPipeline) readContext(ctx context.Context, w *work) error {
 	f := w.run.Failure
+	if f.Provider != github.Provider || !strings.Contains(f.RunURL, "/actions/runs/"+f.RunID) {
+		return fault.Permf("no_log", "the log of this %s pipeline can't be read yet, so nobody knows what failed: see %s", f.Provider, f.RunURL)
+	}
 	dir := filepath.Join(p.Dir, "mirrors", f.Provider+"-"+ci.ShortKey(f.Repository.ID))
 	var err error
 	if w.mirror, err = p.Git.OpenMirror(ctx, dir, p.Remote(f.Repository.Owner, f.Repository.Name)); err != nil {
@@ -50,7 +55,7 @@ func (p *FixPipeline) readContext(ctx context.Context, w *work) error {
 
 // readSettings reads the repository's settings from its base branch, never from the failing commit.
 func (p *FixPipeline) readSettings(ctx context.Context, w *work) error {
-	base, err := w.mirror.BranchHead(ctx, w.run.Failure.BaseBranch)
+	base, err := p.baseHead(ctx, w)
 	if err != nil {
 		return err
 	}
@@ -63,6 +68,15 @@ func (p *FixPipeline) readSettings(ctx context.Context, w *work) error {
 	}
 	w.settings, err = repoconfig.Parse(data)
 	return err
+}
+
+// baseHead is the commit that settings are read from: the base branch's, or the default branch's where the webhook
+// named neither.
+func (p *FixPipeline) baseHead(ctx context.Context, w *work) (string, error) {
+	if branch := w.run.Failure.BaseBranch; branch != "" {
+		return w.mirror.BranchHead(ctx, branch)
+	}
+	return w.mirror.DefaultHead(ctx)
 }
 
 // readLogs finds the failed job that a fixer may help with; when there is none, the first one explains the failure.
@@ -113,15 +127,15 @@ func (p *FixPipeline) matches(w *work, r failure.Report) []fix.Match {
 	})
 }
 
-// classify decides whether this is a failure that a fixer can mend.
-func (p *FixPipeline) classify(_ context.Context, w *work) error {
+// classify decides whether this is a failure that a fixer can mend and that has no answer yet.
+func (p *FixPipeline) classify(ctx context.Context, w *work) error {
 	matches := p.matches(w, w.log)
 	if len(matches) == 0 {
 		return fault.Permf(fix.ReasonNoFixer, "no fixer knows this failure; the log's excerpt says what happened")
 	}
 	w.match = matches[0]
 	w.report.Fixer = w.match.Fixer
-	return nil
+	return p.standing(ctx, w)
 }
 
 // plan asks the catalogue for scripts. It gives it the bytes of the files that it wants, read from the commit's

@@ -71,9 +71,13 @@ func (p *FixPipeline) patchPolicy(_ context.Context, w *work) error {
 	return verdict(v)
 }
 
-// scan looks for secrets in the lines that the patch adds. A scanner that fails is a no as well.
+// scan looks for secrets in the lines that the patch adds. A scanner that fails twice is a no as well.
 func (p *FixPipeline) scan(ctx context.Context, w *work) error {
 	findings, err := p.Scanner.Scan(ctx, w.changes)
+	if err != nil && ctx.Err() == nil {
+		p.Log.WarnContext(ctx, "the scanner failed; it is tried once more", "run_id", w.run.ID, "error", p.detail(err))
+		findings, err = p.Scanner.Scan(ctx, w.changes)
+	}
 	if err != nil && ctx.Err() == nil {
 		return fault.Perm("scan_failed", err)
 	}

@@ -55,6 +55,9 @@ type Scheduler struct {
 	Interval time.Duration
 
 	wake chan struct{}
+	// away says that the last sweep failed; until patient nothing is taken back.
+	away    bool
+	patient time.Time
 }
 
 // NewScheduler returns a scheduler that Wake can wake.
@@ -127,11 +130,18 @@ func (s *Scheduler) runOnce(ctx context.Context) (time.Duration, error) {
 	return max(next+time.Millisecond, shortRest), nil
 }
 
-// sweep takes back the runs of holders that are gone, and rings again where nobody answered.
-func (s *Scheduler) sweep(ctx context.Context) error {
-	taken, err := s.Store.TakeBack(ctx, s.Limits, batch)
-	if err != nil {
-		return err
+// sweep takes back the runs of holders that are gone, and rings again where nobody answered. After an outage of the
+// database it first gives holders the time of a lease: they could not renew, or hand back, any more than it could look.
+func (s *Scheduler) sweep(ctx context.Context) (err error) {
+	if s.away {
+		s.patient = time.Now().Add(s.Silence)
+	}
+	defer func() { s.away = err != nil }()
+	var taken []store.Run
+	if !time.Now().Before(s.patient) {
+		if taken, err = s.Store.TakeBack(ctx, s.Limits, batch); err != nil {
+			return err
+		}
 	}
 	for _, r := range taken {
 		s.tellTaken(ctx, r)

@@ -3,10 +3,7 @@ package throttle
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
-
-	"github.com/redis/go-redis/v9"
 
 	"github.com/sre-agent/sre-agent/internal/lease"
 	"github.com/sre-agent/sre-agent/internal/parts"
@@ -18,42 +15,36 @@ import (
 // Serve builds the service from its environment and runs it until ctx ends.
 func Serve(ctx context.Context, env *program.Env) error {
 	cfg := env.Config
-	st, err := parts.Store(ctx, env)
+	p, err := parts.Open(ctx, env)
 	if err != nil {
 		return err
 	}
-	defer st.Close()
-	rdb, err := parts.Redis(env)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = rdb.Close() }()
-	bus, err := streams.ConnectWith(cfg, "throttle", env.Log, env.Telemetry.Traces)
+	defer p.Close()
+	bus, err := streams.Open(ctx, cfg, "throttle", env.Log, env.Telemetry.Traces)
 	if err != nil {
 		return err
 	}
 	defer bus.Close()
-	if _, err := bus.Apply(ctx); err != nil {
-		return fmt.Errorf("throttle: %w", err)
-	}
-	env.HTTP.Ready("nats", bus.Ready)
-	env.HTTP.Ready("postgresql", st.Ping)
-	env.HTTP.Ready("redis", func(ctx context.Context) error { return rdb.Ping(ctx).Err() })
+	p.Announce(env, bus.Ready)
 
 	sched := NewScheduler(Scheduler{
-		Store: st, Bell: bus, Counters: env.Telemetry.Counters, Log: env.Log, Limits: parts.Limits(cfg),
+		Store: p.Store, Bell: bus, Counters: env.Telemetry.Counters, Log: env.Log, Limits: parts.Limits(cfg),
 		Silence: cfg.LeaseTTL(), Interval: cfg.SweepInterval(),
 	})
 	intake := &Intake{
-		Store: st, Rate: lease.NewRate(rdb, "sre-agent:rate:"), Events: bus, Counters: env.Telemetry.Counters, Log: env.Log,
+		Store: p.Store, Rate: lease.NewRate(p.Redis, "sre-agent:rate:"), Events: bus, Counters: env.Telemetry.Counters, Log: env.Log,
 		PerMinute: cfg.WebhookRatePerMinute, AgentEmail: cfg.AgentEmail, Wake: sched.Wake,
+	}
+	redeliverer, err := newRedeliverer(cfg, p.Store, lease.NewLock(p.Redis, "sre-agent:"), env.Log)
+	if err != nil {
+		return err
 	}
 	stopWake, err := bus.OnWake(sched.Wake)
 	if err != nil {
 		return err
 	}
 	defer stopWake()
-	stopGauges, err := observe(env, st, bus)
+	stopGauges, err := observe(env, p.Store, bus)
 	if err != nil {
 		return err
 	}
@@ -61,24 +52,21 @@ func Serve(ctx context.Context, env *program.Env) error {
 
 	var wg sync.WaitGroup
 	wg.Go(func() { sched.Loop(ctx) })
-	wg.Go(func() { _ = bus.MoveExhausted(ctx, noteDead(st)) })
+	wg.Go(func() { _ = bus.MoveExhausted(ctx, noteDead(p.Store)) })
+	wg.Go(func() { forgetGreens(ctx, p.Store, cfg.DeliveriesMaxAge(), env.Log) })
 	wg.Go(func() { bus.KeepTopology(ctx, cfg.SweepInterval()) })
 	wg.Go(func() {
-		(&Reconciler{Stream: bus, Store: st, Handle: intake.Handle, Log: env.Log, Interval: reconcileEvery}).Loop(ctx)
+		(&Reconciler{Stream: bus, Store: p.Store, Handle: intake.Handle, Log: env.Log, Interval: reconcileEvery}).Loop(ctx)
 	})
+	if redeliverer != nil {
+		wg.Go(func() { redeliverer.Loop(ctx) })
+	}
 	err = bus.Consume(ctx, streams.Worker{
 		Consumer: streams.ThrottleConsumer, Workers: cfg.ThrottleWorkers, Handle: intake.Handle, Grace: cfg.ShutdownGrace(),
-		Ready: func(ctx context.Context) error { return errors.Join(bus.Ready(ctx), st.Ping(ctx), ping(ctx, rdb)) },
+		Ready: func(ctx context.Context) error { return errors.Join(bus.Ready(ctx), p.Ready(ctx)) },
 	})
 	wg.Wait()
 	return err
-}
-
-func ping(ctx context.Context, rdb *redis.Client) error {
-	if err := rdb.Ping(ctx).Err(); err != nil {
-		return fmt.Errorf("redis: %w", err)
-	}
-	return nil
 }
 
 // noteDead records a delivery that the server gave up, before it is moved to DEAD.

@@ -18,7 +18,7 @@ import (
 	"github.com/sre-agent/sre-agent/internal/store"
 	"github.com/sre-agent/sre-agent/internal/telemetry"
 	"github.com/sre-agent/sre-agent/internal/webhook"
-	"github.com/sre-agent/sre-agent/internal/webhook/github"
+	"github.com/sre-agent/sre-agent/internal/webhook/providers"
 	"github.com/sre-agent/sre-agent/streams"
 )
 
@@ -26,6 +26,7 @@ import (
 type Recorder interface {
 	RecordEnd(ctx context.Context, d store.Delivery, outcome, reason string) (store.Record, error)
 	RecordFailure(ctx context.Context, d store.Delivery, f ci.Failure, start store.Start, traceParent string) (store.Record, error)
+	RecordSuccess(ctx context.Context, d store.Delivery, f ci.Failure) (store.Record, error)
 }
 
 // Rate reserves a start: it says how long this very call has to wait.
@@ -61,6 +62,9 @@ func (t *Intake) Handle(ctx context.Context, m *streams.Message) streams.Outcome
 		return streams.Dead("bad_delivery", err)
 	}
 	event, err := parse(d, m.Body)
+	if m.Header.Get(streams.HdrScoped) != "" {
+		bind(&event.Failure.Repository)
+	}
 	if err != nil {
 		if _, rerr := t.Store.RecordEnd(ctx, d, store.OutcomeDead, "malformed"); rerr != nil {
 			return streams.Leave(rerr)
@@ -94,10 +98,19 @@ func delivery(m *streams.Message) (store.Delivery, error) {
 }
 
 func parse(d store.Delivery, body []byte) (webhook.Event, error) {
-	if d.Provider != "github" {
+	p, ok := providers.Find(d.Provider)
+	if !ok {
 		return webhook.Event{}, fmt.Errorf("unknown provider %q", d.Provider)
 	}
-	return github.Parse(d.Event, body)
+	return p.Parse(d.Event, body)
+}
+
+// bind makes a repository's id one with its name. Whoever has the key of one repository can write any id into a body,
+// another repository's too; the name is what the key was chosen by.
+func bind(r *ci.Repository) {
+	if r.ID != "" {
+		r.ID += "#" + ci.ShortKey(strings.ToLower(r.FullName()))
+	}
 }
 
 func (t *Intake) record(ctx context.Context, d store.Delivery, event webhook.Event) (rec store.Record, throttled bool, err error) {
@@ -113,10 +126,11 @@ func (t *Intake) record(ctx context.Context, d store.Delivery, event webhook.Eve
 		}
 		rec, err = t.Store.RecordFailure(ctx, d, event.Failure, start, streams.TraceParent(ctx))
 		return rec, start.Delay > 0, err
-	case event.Kind == webhook.Failure:
+	case event.Kind == webhook.Success && !event.Failure.FromFork():
+		rec, err = t.Store.RecordSuccess(ctx, d, event.Failure)
+		return rec, false, err
+	case event.Kind != webhook.Ignored:
 		reason = "fork"
-	case event.Kind == webhook.Success:
-		reason = "success"
 	}
 	rec, err = t.Store.RecordEnd(ctx, d, store.OutcomeIgnored, reason)
 	return rec, false, err
@@ -143,7 +157,7 @@ func (t *Intake) tell(ctx context.Context, d store.Delivery, event webhook.Event
 		t.Counters.WebhookDeduped(ctx, telemetry.DedupBody)
 	case rec.Outcome == store.OutcomeCoalesced:
 		t.Counters.WebhookDeduped(ctx, telemetry.DedupCoalesced)
-	case rec.Outcome == store.OutcomeIgnored && rec.Reason == github.IgnoredOwnBranch:
+	case rec.Outcome == store.OutcomeIgnored && rec.Reason == webhook.IgnoredOwnBranch:
 		t.Counters.LoopBlocked(ctx, telemetry.LoopOwnBranch)
 	case rec.Outcome == store.OutcomeIgnored && rec.Reason == reasonOwnAuthor:
 		t.Counters.LoopBlocked(ctx, telemetry.LoopOwnAuthor)
@@ -155,13 +169,20 @@ func (t *Intake) tell(ctx context.Context, d store.Delivery, event webhook.Event
 		}
 		t.Wake()
 	}
+	for _, id := range rec.Superseded {
+		t.Counters.RunEnded(ctx, telemetry.EndingSuperseded)
+		t.Events.Emit(ctx, streams.Event{
+			Kind: "run.superseded", Provider: d.Provider, Owner: event.Failure.Repository.Owner, Name: event.Failure.Repository.Name,
+			RunID: id, DeliveryID: d.ID, Reason: store.ReasonGreen,
+		})
+	}
 	repo := event.Failure.Repository
 	outcome := rec.Outcome
 	if rec.Known {
 		outcome = store.OutcomeDuplicate
 	}
 	t.Log.InfoContext(ctx, "delivery recorded", "delivery_id", d.ID, "event", d.Event, "outcome", outcome,
-		"reason", rec.Reason, "run_id", rec.RunID, "repository", repo.FullName())
+		"known", rec.Known, "reason", rec.Reason, "run_id", rec.RunID, "repository", repo.FullName())
 	t.Events.Emit(ctx, streams.Event{
 		Kind: "delivery." + outcome, Provider: d.Provider, Owner: repo.Owner, Name: repo.Name,
 		RunID: rec.RunID, DeliveryID: d.ID, Reason: rec.Reason, Detail: d.Event,

@@ -28,6 +28,10 @@ const (
 	StoreRingAgain Name = "store.ring_again"
 	// StoreRingFixed rings for fixes that no publisher has taken.
 	StoreRingFixed Name = "store.ring_fixed"
+	// StoreTurn has the scheduler look at every repository that has something to start.
+	StoreTurn Name = "store.turn"
+	// ForgeLimit lets the publisher wait as long as the forge's limit says.
+	ForgeLimit Name = "forge.limit"
 	// StoreIntent hands the first try's intent to the next one, unchanged.
 	StoreIntent Name = "store.intent"
 	// StoreDigest keeps the diff that was verified.
@@ -61,6 +65,6 @@ func All() []Name {
 	return []Name{
 		StoreFence, StoreLimit, StoreRest, StoreAttempts, StoreRunKey, StoreDeliveryID, StoreFingerprint, StoreRefusals, StoreTakeBack,
 		StoreRingAgain, StoreRingFixed, StoreIntent, StoreDigest, LockHolder, LockToken, SlotLimit, StreamRedeliver, StreamMover, ForgeFind,
-		ForgeLease, HeartbeatLost,
+		ForgeLease, HeartbeatLost, StoreTurn, ForgeLimit,
 	}
 }

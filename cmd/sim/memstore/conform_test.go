@@ -26,6 +26,7 @@ import (
 type judge interface {
 	RecordEnd(ctx context.Context, d store.Delivery, outcome, reason string) (store.Record, error)
 	RecordFailure(ctx context.Context, d store.Delivery, f ci.Failure, start store.Start, traceParent string) (store.Record, error)
+	RecordSuccess(ctx context.Context, d store.Delivery, f ci.Failure) (store.Record, error)
 	RingDue(ctx context.Context, perRepository int, n int32) ([]store.Run, error)
 	RingAgain(ctx context.Context, older time.Duration, n int32) ([]store.Run, error)
 	RingFixed(ctx context.Context, older time.Duration, n int32) ([]store.Run, error)
@@ -46,6 +47,7 @@ type judge interface {
 	Refuse(ctx context.Context, id, fence int64, e store.End, closedPR string) error
 	Refused(ctx context.Context, fingerprint string) (string, error)
 	Merged(ctx context.Context, fingerprint string) (int64, error)
+	ClosedPublications(ctx context.Context, fingerprint string, n int32) ([]db.Publication, error)
 	SetPRState(ctx context.Context, p db.Publication, state string) error
 	GiveBackPublication(ctx context.Context, id, fence int64, g store.GiveBack) error
 	CancelRun(ctx context.Context, id int64, a store.Actor) (store.Run, error)
@@ -204,7 +206,7 @@ func TestTheDoubleJudgesAsPostgreSQLDoes(t *testing.T) {
 	}
 	t.Cleanup(st.Close)
 	rapid.Check(t, func(rt *rapid.T) {
-		if _, err := st.Pool().Exec(t.Context(), "truncate deliveries, attempts, fixes, publications, refusals, actions, runs, repositories, turns"); err != nil {
+		if _, err := st.Pool().Exec(t.Context(), "truncate run_names, greens, deliveries, attempts, fixes, publications, refusals, actions, runs, repositories, turns"); err != nil {
 			rt.Fatal(err)
 		}
 		r := &rig{st: st, real: &side{st, map[string]int64{}}}
@@ -317,6 +319,7 @@ func (r *rig) actions() map[string]func(*rapid.T) {
 	all := map[string]func(*rapid.T){
 		"":            func(rt *rapid.T) { r.compare(rt) },
 		"record":      r.record,
+		"success":     r.success,
 		"record end":  r.recordEnd,
 		"time passes": r.pass,
 		"ring":        r.ring,
@@ -342,15 +345,47 @@ func (r *rig) actions() map[string]func(*rapid.T) {
 	return all
 }
 
-func (r *rig) record(rt *rapid.T) {
+// event draws a pipeline as one of the events that tell of it may know it.
+func event(rt *rapid.T) ci.Failure {
 	f := failure(rapid.IntRange(1, 2).Draw(rt, "repository"), rapid.IntRange(1, 3).Draw(rt, "commit"))
+	switch rapid.IntRange(0, 3).Draw(rt, "event") {
+	case 0: // of a job, which knows only a name
+		f.Workflow, f.Claims, f.SameAs = "CI", []string{"jname:CI"}, []string{"wname:CI"}
+	case 1:
+		f.Claims, f.SameAs = []string{"run:7", "wname:CI"}, []string{"run:7", "jname:CI"}
+	case 2:
+		f.Workflow, f.Claims, f.SameAs = "run 7", []string{"run:7"}, []string{"run:7"}
+	}
+	if minutes := rapid.IntRange(0, 3).Draw(rt, "ended"); minutes > 0 {
+		f.FinishedAt = epoch.Add(time.Duration(minutes) * time.Minute)
+	}
+	return f
+}
+
+var epoch = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+
+func (r *rig) success(rt *rapid.T) {
+	f, d := event(rt), delivery(rt)
+	r.both(rt, "record "+d.ID+" success "+f.RunKey(), func(s *side) string {
+		rec, err := s.RecordSuccess(ctx, d, f)
+		var ended []string
+		for _, id := range rec.Superseded {
+			ended = append(ended, s.key(id))
+		}
+		slices.Sort(ended)
+		return fmt.Sprint(rec.Outcome, rec.Reason, rec.Known, s.key(rec.RunID), ended, s.verdict(err))
+	})
+}
+
+func (r *rig) record(rt *rapid.T) {
+	f := event(rt)
 	d, delay := delivery(rt), hours(rt, "delay")
 	r.both(rt, "record "+d.ID+" "+f.RunKey(), func(s *side) string {
 		rec, err := s.RecordFailure(ctx, d, f, store.Start{Reason: run.WaitNew, Delay: delay}, "")
 		if rec.Outcome == store.OutcomeRun && !rec.Known {
 			s.ids[f.RunKey()] = rec.RunID
 		}
-		return fmt.Sprint(rec.Outcome, rec.Reason, rec.Known, s.key(rec.RunID), s.verdict(err))
+		return fmt.Sprint(rec.Outcome, rec.Reason, rec.Known, s.key(rec.RunID), len(rec.Superseded), s.verdict(err))
 	})
 	if r.double.ids[f.RunKey()] != 0 && !slices.Contains(r.keys, f.RunKey()) {
 		r.keys = append(r.keys, f.RunKey())
@@ -360,7 +395,7 @@ func (r *rig) record(rt *rapid.T) {
 func delivery(rt *rapid.T) store.Delivery {
 	n := rapid.IntRange(1, 12).Draw(rt, "delivery")
 	body := fmt.Sprint("body", n%8) // an id always comes with its own body; two ids may share one
-	return store.Delivery{Provider: "github", ID: fmt.Sprint("d", n), Event: "workflow_run", BodySHA256: strings.TrimPrefix(patch.Digest([]byte(body)), "sha256:"), ReceivedAt: time.Now()}
+	return store.Delivery{Provider: "github", ID: fmt.Sprint("d", n), Event: "workflow_run", BodySHA256: strings.TrimPrefix(patch.Digest([]byte(body)), "sha256:"), ReceivedAt: time.Now().Truncate(time.Microsecond)}
 }
 
 func (r *rig) recordEnd(rt *rapid.T) {
@@ -535,15 +570,16 @@ func (r *rig) read(rt *rapid.T) {
 		f, ferr := s.Fix(ctx, s.ids[key])
 		url, uerr := s.Refused(ctx, fp)
 		n, nerr := s.Merged(ctx, fp)
+		closed, cerr := s.ClosedPublications(ctx, fp, 2)
 		known, kerr := s.KnownDeliveries(ctx, "github", []string{"d1", "d2", "d99"})
 		_, missing := s.Run(ctx, 1<<40)
-		return fmt.Sprint(p != nil, s.verdict(perr), f.Digest, f.Generation, s.verdict(ferr), url, s.verdict(uerr), n, s.verdict(nerr), known, s.verdict(kerr), s.verdict(missing))
+		return fmt.Sprint(p != nil, s.verdict(perr), f.Digest, f.Generation, s.verdict(ferr), url, s.verdict(uerr), n, s.verdict(nerr), len(closed), s.verdict(cerr), known, s.verdict(kerr), s.verdict(missing))
 	})
 }
 
 func (r *rig) prState(rt *rapid.T) {
 	key, _ := r.some(rt)
-	state := rapid.SampledFrom([]string{store.PRClosed, store.PRMerged}).Draw(rt, "state")
+	state := rapid.SampledFrom([]string{store.PROpen, store.PRClosed, store.PRMerged}).Draw(rt, "state")
 	r.both(rt, "the pull request of "+key+" is "+state, func(s *side) string {
 		p, err := s.Publication(ctx, s.ids[key])
 		if err != nil || p == nil {

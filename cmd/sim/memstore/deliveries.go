@@ -3,6 +3,7 @@ package memstore
 import (
 	"context"
 	"encoding/json"
+	"time"
 
 	"github.com/sre-agent/sre-agent/cmd/sim/guard"
 	"github.com/sre-agent/sre-agent/internal/ci"
@@ -21,14 +22,13 @@ func (s *Store) RecordEnd(_ context.Context, d store.Delivery, outcome, reason s
 func (s *Store) RecordFailure(_ context.Context, d store.Delivery, f ci.Failure, start store.Start, traceParent string) (store.Record, error) {
 	defer s.lock()()
 	return s.record(d, func() (store.Record, error) {
-		repo := s.repository(f)
 		if s.off.On(guard.StoreRunKey) {
-			for _, r := range s.runs {
-				if r.RunKey == f.RunKey() {
-					return store.Record{Outcome: store.OutcomeCoalesced, RunID: r.ID}, nil
-				}
+			if r := s.knownBy(f); len(r) > 0 {
+				s.name(r[0].ID, f)
+				return store.Record{Outcome: store.OutcomeCoalesced, RunID: r[0].ID}, nil
 			}
 		}
+		repo := s.repository(f)
 		body, err := json.Marshal(f)
 		if err != nil {
 			return store.Record{}, err
@@ -39,8 +39,83 @@ func (s *Store) RecordFailure(_ context.Context, d store.Delivery, f ci.Failure,
 			NotBefore: ptr(now.Add(micros(start.Delay))), Generation: 1, TraceParent: traceParent, CreatedAt: now, UpdatedAt: now,
 		}
 		s.runs, s.failures = append(s.runs, r), append(s.failures, f)
-		return store.Record{Outcome: store.OutcomeRun, RunID: r.ID}, nil
+		s.name(r.ID, f)
+		rec := store.Record{Outcome: store.OutcomeRun, RunID: r.ID}
+		for _, name := range f.Known() {
+			if at, ok := s.greens[name]; ok && !at.Before(finished(d, f)) && r.State == string(run.Waiting) {
+				s.green(r)
+				rec.Superseded = []int64{r.ID}
+			}
+		}
+		return rec, nil
 	})
+}
+
+// RecordSuccess is store.Store.RecordSuccess.
+func (s *Store) RecordSuccess(_ context.Context, d store.Delivery, f ci.Failure) (store.Record, error) {
+	defer s.lock()()
+	return s.record(d, func() (store.Record, error) {
+		rec := store.Record{Outcome: store.OutcomeIgnored, Reason: "success"}
+		for _, name := range f.Names() {
+			if finished(d, f).After(s.greens[name]) {
+				s.greens[name] = finished(d, f)
+			}
+		}
+		for _, r := range s.knownBy(f) {
+			if open := r.State == string(run.Waiting) || r.State == string(run.Ready); open && !s.failedAt(r).After(finished(d, f)) {
+				s.green(r)
+				rec.Superseded = append(rec.Superseded, r.ID)
+			}
+		}
+		return rec, nil
+	})
+}
+
+func (s *Store) green(r *db.Run) {
+	now := s.now()
+	r.State, r.Reason, r.NotBefore, r.EndedAt, r.UpdatedAt = string(run.Superseded), store.ReasonGreen, nil, ptr(now), now
+	r.Explanation = "the same pipeline passed on this commit later, so there is nothing to mend"
+}
+
+// knownBy finds the runs of a failure's pipeline, the oldest first.
+func (s *Store) knownBy(f ci.Failure) (found []*db.Run) {
+	ids := map[int64]bool{}
+	for _, name := range f.Known() {
+		ids[s.names[name]] = true
+	}
+	for _, r := range s.runs {
+		if r.RunKey == f.RunKey() || ids[r.ID] {
+			found = append(found, r)
+		}
+	}
+	return found
+}
+
+func (s *Store) name(id int64, f ci.Failure) {
+	for _, name := range f.Claimed() {
+		if s.names[name] == 0 {
+			s.names[name] = id
+		}
+	}
+}
+
+func (s *Store) failedAt(r *db.Run) time.Time {
+	if at := s.failures[r.ID-1].FinishedAt; !at.IsZero() {
+		return at
+	}
+	for _, d := range s.deliveries {
+		if d.RunID != nil && *d.RunID == r.ID && d.Outcome == store.OutcomeRun {
+			return d.ReceivedAt
+		}
+	}
+	return time.Time{}
+}
+
+func finished(d store.Delivery, f ci.Failure) time.Time {
+	if f.FinishedAt.IsZero() {
+		return d.ReceivedAt
+	}
+	return f.FinishedAt
 }
 
 func (s *Store) record(d store.Delivery, decide func() (store.Record, error)) (store.Record, error) {
@@ -70,6 +145,7 @@ func (s *Store) record(d store.Delivery, decide func() (store.Record, error)) (s
 		s.deliveries = append(s.deliveries, known)
 		s.byDelivery[key] = known
 	}
+	known.Event, known.BodySha256, known.ReceivedAt = d.Event, d.BodySHA256, d.ReceivedAt
 	known.Outcome, known.Reason, known.RunID, known.RecordedAt = r.Outcome, r.Reason, nil, s.now()
 	if r.RunID != 0 {
 		known.RunID = ptr(r.RunID)

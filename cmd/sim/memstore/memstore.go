@@ -42,6 +42,8 @@ type Store struct {
 	refusals    map[string]*db.Refusal
 	actions     []db.Action
 	checkpoints map[string]int64
+	names       map[string]int64     // runs by their further names
+	greens      map[string]time.Time // when a pipeline passed, by its names
 	slotLimit   int
 	started     time.Time
 }
@@ -50,7 +52,7 @@ type Store struct {
 func New(clock func() time.Time, off guard.Off) *Store {
 	return &Store{
 		clock: clock, off: off, byDelivery: map[deliveryKey]*db.Delivery{}, fixes: map[generation]*db.Fix{},
-		byPub: map[generation]*db.Publication{}, refusals: map[string]*db.Refusal{}, checkpoints: map[string]int64{}, slotLimit: 1 << 30,
+		byPub: map[generation]*db.Publication{}, refusals: map[string]*db.Refusal{}, checkpoints: map[string]int64{}, names: map[string]int64{}, greens: map[string]time.Time{}, slotLimit: 1 << 30,
 	}
 }
 

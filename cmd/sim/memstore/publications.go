@@ -1,10 +1,12 @@
 package memstore
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/sre-agent/sre-agent/cmd/sim/guard"
@@ -190,10 +192,27 @@ func (s *Store) Merged(_ context.Context, fingerprint string) (int64, error) {
 	return n, nil
 }
 
+// ClosedPublications is store.Store.ClosedPublications.
+func (s *Store) ClosedPublications(_ context.Context, fingerprint string, n int32) ([]db.Publication, error) {
+	defer s.lock()()
+	var out []db.Publication
+	for _, p := range s.pubs {
+		if fingerprint != "" && p.Fingerprint == fingerprint && p.PrState == store.PRClosed {
+			out = append(out, *p)
+		}
+	}
+	slices.SortFunc(out, func(a, b db.Publication) int {
+		return cmp.Or(b.UpdatedAt.Compare(a.UpdatedAt), cmp.Compare(b.RunID, a.RunID))
+	})
+	return out[:min(len(out), int(n))], nil
+}
+
 // SetPRState is store.Store.SetPRState.
 func (s *Store) SetPRState(_ context.Context, p db.Publication, state string) error {
 	defer s.lock()()
-	if row := s.byPub[generation{p.RunID, p.Generation}]; row != nil && row.PrState != store.PRNone {
+	row := s.byPub[generation{p.RunID, p.Generation}]
+	taken := func(other *db.Publication) bool { return other != row && stands(other, p.Fingerprint) }
+	if row != nil && row.PrState != store.PRNone && (state != store.PROpen || !slices.ContainsFunc(s.pubs, taken)) {
 		row.PrState, row.UpdatedAt = state, s.now()
 	}
 	return nil

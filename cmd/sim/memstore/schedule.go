@@ -38,7 +38,10 @@ func (s *Store) RingDue(_ context.Context, perRepository int, n int32) ([]store.
 	s.slotLimit = perRepository
 	now := s.now()
 	var lanes [][]*db.Run
-	for _, p := range s.repos {
+	for i, p := range s.repos {
+		if i > 0 && s.off[guard.StoreTurn] {
+			break
+		}
 		if lane := s.due(p.ID, now); len(lane) > 0 {
 			lanes = append(lanes, lane[:min(len(lane), s.free(p.ID, perRepository))])
 		}
@@ -62,6 +65,21 @@ func (s *Store) RingDue(_ context.Context, perRepository int, n int32) ([]store.
 		ring(r, now)
 	}
 	return s.views(rung), nil
+}
+
+// Startable are the runs that could start now: of each repository with a free slot, the one that is due first.
+func (s *Store) Startable(perRepository int) (ids []int64) {
+	defer s.lock()()
+	now := s.now()
+	for _, p := range s.repos {
+		if s.count(p.ID, run.Ready, run.Running) >= perRepository {
+			continue
+		}
+		if lane := s.due(p.ID, now); len(lane) > 0 {
+			ids = append(ids, lane[0].ID)
+		}
+	}
+	return ids
 }
 
 func ring(r *db.Run, now time.Time) {

@@ -37,7 +37,9 @@ func (w *World) strike(r *rng, until time.Time) {
 			length = r.dur(w.ttl, 10*w.ttl) // long enough for others to take over
 		}
 		w.tracef("chaos: %s is paused for %s", p.name, length)
-		p.paused = now.Add(length)
+		if until := now.Add(length); until.After(p.paused) { // a pause within a longer one ends nothing
+			p.paused = until
+		}
 	case k < 10 && p != nil && w.seen.drain[p] != nil:
 		p.terminate(r.dur(0, w.ttl), w.seen.drain[p])
 	case k < 13:

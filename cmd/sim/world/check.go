@@ -32,6 +32,9 @@ type books struct {
 	cancels   map[int64]cancelled
 	busy      map[*proc]int
 	delivered []string
+	startable map[int64]time.Time
+	told      map[string]limit     // what the forge told the publisher of a branch
+	limited   map[string]time.Time // the same, once the publisher has written it down
 }
 
 // cancelled is a person's cancel of a run that somebody worked on.
@@ -64,6 +67,7 @@ func newBooks() books {
 		attempts: map[int64][]*attempt{}, fences: map[int64]int64{}, locks: map[string]belief{}, slots: map[string]map[string]time.Time{},
 		intents: map[string]db.Publication{}, verified: map[string]string{}, opened: map[string]int{}, lifted: map[string]bool{},
 		accepted: map[string]*accepted{}, dead: map[string]string{}, wake: map[*proc]func(){}, drain: map[*proc]func(){}, cancels: map[int64]cancelled{}, busy: map[*proc]int{},
+		startable: map[int64]time.Time{}, told: map[string]limit{}, limited: map[string]time.Time{},
 	}
 }
 

@@ -173,7 +173,10 @@ func (f forgeOf) FindPullRequests(ctx context.Context, owner, name, branch strin
 }
 
 func (f forgeOf) CreatePullRequest(ctx context.Context, owner, name string, in forge.NewPullRequest) (forge.PullRequest, error) {
-	return call(ctx, f.p, op{dep: hub, name: "create pull request of " + in.Head}, func() (forge.PullRequest, error) {
+	pr, err := call(ctx, f.p, op{dep: hub, name: "create pull request of " + in.Head}, func() (forge.PullRequest, error) {
+		if err := f.p.w.creating(in.Head); err != nil {
+			return forge.PullRequest{}, err
+		}
 		pr, err := f.p.w.forge.CreatePullRequest(ctx, owner, name, in)
 		if err == nil {
 			f.p.w.pullRequestOpened(in.Head, pr)
@@ -181,6 +184,7 @@ func (f forgeOf) CreatePullRequest(ctx context.Context, owner, name string, in f
 		}
 		return pr, err
 	})
+	return pr, f.p.w.tell(f.p, in.Head, err)
 }
 
 func (f forgeOf) BranchHead(ctx context.Context, owner, name, branch string) (string, error) {

@@ -241,6 +241,7 @@ func (p *proc) effect(ctx context.Context, t *task, r *rng, o op, f fault, effec
 	}
 	err := effect()
 	say(faultNames[f], err)
+	p.w.checkQuiet()
 	switch {
 	case f == crashAfter:
 		p.kill()

@@ -23,6 +23,12 @@ func (s storeOf) RecordFailure(ctx context.Context, d store.Delivery, f ci.Failu
 	})
 }
 
+func (s storeOf) RecordSuccess(ctx context.Context, d store.Delivery, f ci.Failure) (store.Record, error) {
+	return call(ctx, s.p, op{dep: pg, name: "record " + d.ID + " success"}, func() (store.Record, error) {
+		return s.p.w.store.RecordSuccess(ctx, d, f)
+	})
+}
+
 func (s storeOf) KnownDeliveries(ctx context.Context, provider string, ids []string) (map[string]bool, error) {
 	return call(ctx, s.p, op{dep: pg, name: "known deliveries"}, func() (map[string]bool, error) { return s.p.w.store.KnownDeliveries(ctx, provider, ids) })
 }
@@ -83,6 +89,7 @@ func (s storeOf) ClaimPublication(ctx context.Context, id, fence int64, holder s
 		claimed, refused, err = s.p.w.store.ClaimPublication(ctx, id, fence, holder, ttl)
 		if err == nil && refused == "" {
 			s.p.w.wrote("claim publication", before, fence)
+			s.p.w.forgetLimit(claimed)
 		}
 		return err
 	})
@@ -172,6 +179,12 @@ func (s storeOf) Refused(ctx context.Context, fingerprint string) (string, error
 	return call(ctx, s.p, op{dep: pg, name: "refused"}, func() (string, error) { return s.p.w.store.Refused(ctx, fingerprint) })
 }
 
+func (s storeOf) ClosedPublications(ctx context.Context, fingerprint string, n int32) ([]db.Publication, error) {
+	return call(ctx, s.p, op{dep: pg, name: "closed publications"}, func() ([]db.Publication, error) {
+		return s.p.w.store.ClosedPublications(ctx, fingerprint, n)
+	})
+}
+
 func (s storeOf) Merged(ctx context.Context, fingerprint string) (int64, error) {
 	return call(ctx, s.p, op{dep: pg, name: "merged"}, func() (int64, error) { return s.p.w.store.Merged(ctx, fingerprint) })
 }
@@ -181,5 +194,11 @@ func (s storeOf) SetPRState(ctx context.Context, p db.Publication, state string)
 }
 
 func (s storeOf) GiveBackPublication(ctx context.Context, id, fence int64, g store.GiveBack) error {
-	return s.write(ctx, "give back publication", id, fence, false, func() error { return s.p.w.store.GiveBackPublication(ctx, id, fence, g) })
+	return s.write(ctx, "give back publication", id, fence, false, func() error {
+		err := s.p.w.store.GiveBackPublication(ctx, id, fence, g)
+		if err == nil {
+			s.p.w.heard(s.p, id)
+		}
+		return err
+	})
 }

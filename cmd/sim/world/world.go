@@ -113,6 +113,7 @@ type World struct {
 
 	slots  []*slot
 	calm   bool
+	calmAt time.Time
 	over   bool
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -230,7 +231,7 @@ func (w *World) play() {
 	w.act("chaos", w.chaos)
 	w.rest(w.faultPhase)
 	w.mu.Lock()
-	w.calm = true
+	w.calm, w.calmAt = true, time.Now()
 	w.tracef("calm")
 	w.mu.Unlock()
 	w.settle()

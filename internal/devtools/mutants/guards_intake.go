@@ -3,6 +3,7 @@ package main
 const (
 	ingestFile = "services/ingest/ingest.go"
 	ingestPkg  = "./services/ingest"
+	e2ePkg     = "./internal/e2e"
 )
 
 func ingestGuards() []Guard {
@@ -10,12 +11,12 @@ func ingestGuards() []Guard {
 	return []Guard{
 		{
 			Name: "signature-verified", Promise: "I9", What: "a request's signature is compared with every secret",
-			Edits: []Edit{{"internal/webhook/github/verify.go", "func Verify(", "if !matched {", "if false && !matched {"}},
+			Edits: []Edit{{"internal/webhook/sign/sign.go", "func HexHeader(", "if !ok || !HMAC(digits, keys, r.Body) {", "if !ok || digits == \"\" {"}},
 			Pkg:   ingestPkg, Run: badInput, Says: "want 401",
 		},
 		{
 			Name: "body-size-cap", Promise: "I9", What: "a body is read up to the cap and no further, whatever length it says",
-			Edits: []Edit{{ingestFile, "func (h *intake) read(", "http.MaxBytesReader(w, r.Body, h.MaxBody)", "r.Body"}},
+			Edits: []Edit{{"services/ingest/body.go", "func (h *intake) read(", "http.MaxBytesReader(w, r.Body, h.MaxBody)", "r.Body"}},
 			Pkg:   ingestPkg, Run: badInput, Says: "want 413",
 		},
 		{
@@ -25,16 +26,53 @@ func ingestGuards() []Guard {
 		},
 		{
 			Name: "message-id", Promise: "I1", What: "a delivery's id is its message id, so that a redelivery is one message",
-			Edits: []Edit{{ingestFile, "func message(", `ID: "github-" + delivery, Type`, `Type`}},
+			Edits: []Edit{{ingestFile, "func (h *intake) message(", `ID: h.provider.Name + "-" + d.id, Type`, `Type`}},
 			Pkg:   ingestPkg, Run: "TestALostAcknowledgementAndARedeliveryAreOneMessage", Says: "2 messages",
 		},
 		{
 			Name: "own-branch-ignored", Promise: "I2", What: "a failure on a branch of ours makes no run",
 			Edits: []Edit{{
 				"internal/webhook/github/parse.go", "",
-				"case strings.HasPrefix(p.Run.HeadBranch, webhook.OwnBranchPrefix):", "case strings.HasPrefix(webhook.OwnBranchPrefix, \"\\x00\"):",
+				"case strings.HasPrefix(branch, webhook.OwnBranchPrefix):", "case strings.HasPrefix(webhook.OwnBranchPrefix, \"\\x00\"):",
 			}},
 			Pkg: "./services/throttle", Run: "TestEveryDeliveryEndsInExactlyOneRecordWithItsReason", Says: "want ignored(own_branch)",
+		},
+		{
+			Name: "key-of-one-repository", Promise: "I9", What: "one repository's key is not good for another",
+			Edits: []Edit{{"internal/webhook/keyring.go", "func (k *Keyring) For(", "scope += \"/\" + part", "scope += \"/\" + strings.Replace(part, \"shop\", \"api\", 1)"}},
+			Pkg:   e2ePkg, Run: "TestAKeyOfOneRepositoryIsGoodForThatAlone", Says: "another repository's key: 202",
+		},
+		{
+			Name: "bound-id", Promise: "I9", What: "what one repository's key signs is kept apart from another's records, whatever id it names",
+			Edits: []Edit{{"services/throttle/throttle.go", "func bind(", `if r.ID != "" {`, `if false {`}},
+			Pkg:   e2ePkg, Run: "TestAKeyOfOneRepositoryIsGoodForThatAlone", Says: "with this repository's name and another's id: coalesced",
+		},
+		{
+			Name: "signed-time", Promise: "I9", What: "a signed time that is too far from ours is refused",
+			Edits: []Edit{{"internal/webhook/sign/sign.go", "func Fresh(", "d > webhook.MaxSkew || d < -webhook.MaxSkew", "d > 1<<62"}},
+			Pkg:   e2ePkg, Run: "TestWhatIsNotSignedAsItIsLeavesNothing", Says: "a time an hour ago: 202",
+		},
+		{
+			Name: "utf-8", Promise: "I9", What: "a body that is not UTF-8 is refused, not silently changed",
+			Edits: []Edit{{"internal/webhook/payload/body.go", "func Valid(", "at >= 0", "at >= 1<<62"}},
+			Pkg:   e2ePkg, Run: "TestWhatIsNotSignedAsItIsLeavesNothing", Says: "not UTF-8: 202",
+		},
+		{
+			Name: "one-pipeline-one-run", Promise: "I1", What: "events that know a pipeline by different names make one run",
+			Edits: []Edit{{"internal/store/deliveries.go", "func (s *Store) RecordFailure(", "Names: f.Known()", "Names: nil"}},
+			Pkg:   "./internal/store", Run: "TestAllEventsOfAPipelineMakeOneRunWhateverTheirOrder", Says: "order",
+		},
+		{
+			Name: "green-since", Promise: "I1", What: "a failure whose pipeline has passed since makes no work",
+			Edits: []Edit{
+				{"internal/store/deliveries.go", "func newRun(", "err == nil && green", "false && green"},
+			},
+			Pkg: "./internal/store", Run: "TestAFailureThatComesAfterItsLaterSuccessIsOverAtOnce", Says: "waiting(new)",
+		},
+		{
+			Name: "only-what-has-not-started", Promise: "I4", What: "a success does not end a run that somebody works on",
+			Edits: []Edit{{"internal/store/db/intake.sql.go", "const supersedeByGreen", "state in ('waiting', 'ready')", "state in ('waiting', 'ready', 'running')"}},
+			Pkg:   "./internal/store", Run: "TestASuccessLeavesARunThatHasStarted", Says: "violates check constraint",
 		},
 	}
 }
@@ -105,7 +143,7 @@ func throttleGuards() []Guard {
 		},
 		{
 			Name: "fork-ignored", Promise: "I11", What: "a fork's failure makes no run",
-			Edits: []Edit{{throttleFile, "func (t *Intake) record(", "&& !event.Failure.FromFork():", "&& (true || event.Failure.FromFork()):"}},
+			Edits: []Edit{{throttleFile, "func (t *Intake) record(", "case event.Kind == webhook.Failure && !event.Failure.FromFork():", "case event.Kind == webhook.Failure:"}},
 			Pkg:   throttlePkg, Run: records, Says: "want ignored(fork)",
 		},
 		{

@@ -22,8 +22,8 @@ func publisherGuards() []Guard {
 		},
 		{
 			Name: "closed-is-a-no", Promise: "I2", What: "a pull request that a person closed is not opened again",
-			Edits: []Edit{{publishFile, "func (s *Service) existing(", "if len(prs) > 0 {", "if len(prs) > 1000 {"}},
-			Pkg:   publisherPkg, Run: "TestAClosedPullRequestIsANo", Says: "published(), 2 pull requests",
+			Edits: []Edit{{publishFile, "func (s *Service) existing(", "if len(own) > 0 {", "if len(own) > 1000 {"}},
+			Pkg:   publisherPkg, Run: "TestAClosedPullRequestIsANo", Says: "blocked(branch_taken), 1 pull requests",
 		},
 		{
 			Name: "closed-is-remembered", Promise: "I2", What: "a closed pull request refuses its fingerprint, on other runs too",
@@ -39,8 +39,43 @@ func publisherGuards() []Guard {
 		},
 		{
 			Name: "foreign-pull-request", Promise: "I2", What: "a pull request without our intent is none of ours",
-			Edits: []Edit{{publishFile, "func (s *Service) adopt(", "if pub == nil || (", "if pub != nil && ("}},
+			Edits: []Edit{{publishFile, "func ours(", "case pub == nil:\n\t\treturn false", "case pub == nil:\n\t\treturn true"}},
 			Pkg:   publisherPkg, Run: "TestAPullRequestWithoutOurIntentIsNotAdopted", Says: "somebody else's pull request was taken",
+		},
+		{
+			Name: "own-is-adopted", Promise: "I2", What: "an open or merged pull request of ours is adopted, not taken for a no",
+			Edits: []Edit{{publishFile, "func (s *Service) existing(", "if pr.State == forge.Open || pr.Merged {", "if pr.State == \"\" {"}},
+			Pkg:   publisherPkg, Run: "TestAnOpenPullRequestIsAdoptedAndCounted", Says: "publication ",
+		},
+		{
+			Name: "foreign-head", Promise: "I2", What: "a pull request of our branch's name with another head commit is a person's",
+			Edits: []Edit{{publishFile, "func ours(", "strings.EqualFold(pr.HeadSHA, pub.CommitID)", "pub.CommitID != \"\""}},
+			Pkg:   publisherPkg, Run: "TestAPersonsPullRequestFromOurBranchNameIsNeverOurs", Says: "a person's pull request was taken for ours",
+		},
+		{
+			Name: "foreign-number", Promise: "I2", What: "once its number is recorded, no other pull request of the branch is ours",
+			Edits: []Edit{{publishFile, "func ours(", "return *pub.PrNumber == int64(pr.Number)", "return pr.Number > 0"}},
+			Pkg:   publisherPkg, Run: "TestOnlyOurOwnPullRequestIsFollowed", Says: "a person's pull request was followed",
+		},
+		{
+			Name: "reopened-stands", Promise: "I2", What: "a closed pull request that a person opened again stands for its trouble",
+			Edits: []Edit{{
+				publishFile, "func (s *Service) publish(",
+				"again, err := s.reopened(ctx, r)\n", "again, err := (*ending)(nil), error(nil)\n",
+			}},
+			Pkg: publisherPkg, Run: "TestAPullRequestThatAPersonOpenedAgainStandsForItsTrouble", Says: "published(), 2 pull requests",
+		},
+		{
+			Name: "refusal-in-intent", Promise: "I2", What: "the intent looks for a refusal once more, in its own transaction",
+			Edits: []Edit{{
+				"internal/store/publications.go", "func (s *Store) Intend(", "return &FingerprintRefusedError{PRURL: r.PrUrl}", "_ = r\n\t\treturn nil",
+			}},
+			Pkg: storePkg, Run: "TestAnIntentForARefusedFingerprintIsRefusedToo", Says: "an intent against a refusal",
+		},
+		{
+			Name: "no-cancel-after-push", Promise: "I2", What: "a run whose branch is on the forge is not cancelled",
+			Edits: []Edit{{"internal/store/actions.go", "func (s *Store) CancelRun(", "if err == nil && p.State == PubPushed {", "if err == nil && p.State == \"\" {"}},
+			Pkg:   storePkg, Run: "TestARunWhoseBranchIsPushedIsNotCancelled", Says: "cancelled with its branch on the forge",
 		},
 		{
 			Name: "foreign-commit", Promise: "I2", What: "a branch with somebody else's commit is left alone",

@@ -18,6 +18,11 @@ const (
 func claimGuards() []Guard {
 	return []Guard{
 		{
+			Name: "deadline-of-calls", Promise: "I1", What: "a call to a database that has vanished ends, and its worker goes on",
+			Edits: []Edit{{"internal/store/deadline.go", "func (b bounded) bound(", "return context.WithDeadline(ctx, b.limit())", "return context.WithCancel(ctx)"}},
+			Pkg:   storePkg, Run: "TestADatabaseThatVanishesWithoutAWordHoldsNobody", Says: "the call hangs",
+		},
+		{
 			Name: "attempt-cap", Promise: "I3", What: "the claim refuses a run that has no attempt left",
 			Edits: []Edit{{runsSQL, claimRun, "attempt_count - attempts_forgiven < $5::int", "$5::int is not null"}},
 			Pkg:   storePkg, Run: claimsTest, Says: `no attempt left: refused as ""`, Sim: "store.attempts",
@@ -142,7 +147,7 @@ func schemaGuards() []Guard {
 				{schemaFile, "create table runs (", "run_key           text not null unique check", "run_key           text not null check"},
 				{runsSQL, "const createRun = ", "on conflict (run_key) do nothing", "on conflict do nothing"},
 			},
-			Pkg: storePkg, Run: "TestTwentyDeliveriesAtOnceMakeOneRun", Says: "records: map[", Sim: "store.run_key",
+			Pkg: storePkg, Run: "TestTheSchemaItselfRefusesAWrongState", Says: "the schema allows two runs of one key", Sim: "store.run_key",
 		},
 		Guard{
 			Name: "unique-delivery", Promise: "I1", What: "by the schema, one record a delivery",
@@ -150,7 +155,8 @@ func schemaGuards() []Guard {
 				{schemaFile, "create table deliveries (", "    unique (provider, delivery_id),\n", ""},
 				{
 					"internal/store/db/deliveries.sql.go", "const recordDelivery = ", `on conflict (provider, delivery_id) do update
-    set outcome = excluded.outcome, reason = excluded.reason, run_id = excluded.run_id, recorded_at = now()
+    set event = excluded.event, body_sha256 = excluded.body_sha256, received_at = excluded.received_at,
+        outcome = excluded.outcome, reason = excluded.reason, run_id = excluded.run_id, recorded_at = now()
     where deliveries.outcome = 'dead'`, "on conflict do nothing",
 				},
 			},

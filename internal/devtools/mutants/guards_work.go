@@ -57,6 +57,16 @@ func runnerGuards() []Guard {
 			Pkg:   runnerPkg, Run: "TestForgedAndForeignDoorbellsAreRefused", Says: "executed",
 		},
 		{
+			Name: "answered-before-work", Promise: "I2", What: "a trouble that a person refused, or that a pull request stands for, is not worked on",
+			Edits: []Edit{{"services/runner/stage_context.go", "func (p *FixPipeline) classify(", "return p.standing(ctx, w)", "return nil"}},
+			Pkg:   runnerPkg, Run: "TestATroubleThatHasItsAnswerIsNotWorkedOn", Says: "worked on",
+		},
+		{
+			Name: "stopped-runners-sandbox", Promise: "I4", What: "the sandbox of a runner that is stopped ends before its lease does",
+			Edits: []Edit{{"internal/sandbox/run.go", "func (j *job) supervise(", "limits.Silence > 0", "limits.Silence < 0"}},
+			Pkg:   "./internal/sandbox", Run: "TestASandboxEndsThoughItsProgramIsStopped", Says: "goes on beside a stopped program",
+		},
+		{
 			Name: "lock-before-work", Promise: "I4", What: "a run whose lock somebody holds is left alone",
 			Edits: []Edit{{runnerFile, "func (s *Service) take(", "if !got {\n\t\t// Whoever", "if false {\n\t\t// Whoever"}},
 			Pkg:   runnerPkg, Run: "TestARunWhoseLockSomebodyHoldsIsLeftAlone", Says: "whose lock another runner holds",

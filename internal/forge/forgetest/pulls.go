@@ -42,6 +42,18 @@ func (s *Server) ClosePullRequest(owner, name string, number int) error {
 	})
 }
 
+// ReopenPullRequest opens a closed pull request again; one that was merged stays closed.
+func (s *Server) ReopenPullRequest(owner, name string, number int) error {
+	return s.withRepo(owner, name, func(re *repo) error {
+		if number < 1 || number > len(re.prs) || re.prs[number-1].State == "open" || re.prs[number-1].Merged {
+			return fmt.Errorf("no closed pull request %d in %s/%s", number, owner, name)
+		}
+		pr := re.prs[number-1]
+		pr.State, pr.Ended = "open", time.Time{}
+		return nil
+	})
+}
+
 // MergePullRequest merges an open pull request with a merge commit.
 func (s *Server) MergePullRequest(owner, name string, number int) error {
 	return s.withOpen(owner, name, number, func(re *repo, pr *PR) error {

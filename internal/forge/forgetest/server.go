@@ -54,6 +54,7 @@ type Server struct {
 
 	mu         sync.Mutex
 	repos      map[string]*repo
+	hooks      []*hook
 	nextID     int64
 	requests   []Request
 	violations []string

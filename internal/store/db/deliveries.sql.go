@@ -143,7 +143,8 @@ const recordDelivery = `-- name: RecordDelivery :one
 insert into deliveries (provider, delivery_id, event, body_sha256, received_at, outcome, reason, run_id)
 values ($1, $2, $3, $4, $5, $6, $7, $8)
 on conflict (provider, delivery_id) do update
-    set outcome = excluded.outcome, reason = excluded.reason, run_id = excluded.run_id, recorded_at = now()
+    set event = excluded.event, body_sha256 = excluded.body_sha256, received_at = excluded.received_at,
+        outcome = excluded.outcome, reason = excluded.reason, run_id = excluded.run_id, recorded_at = now()
     where deliveries.outcome = 'dead'
 returning id
 `
@@ -159,7 +160,7 @@ type RecordDeliveryParams struct {
 	RunID      *int64
 }
 
-// A delivery that ended dead may be tried again (a replay); any other record is final.
+// A delivery that ended dead may be tried again (a replay), perhaps with another body; any other record is final.
 func (q *Queries) RecordDelivery(ctx context.Context, arg RecordDeliveryParams) (int64, error) {
 	row := q.db.QueryRow(ctx, recordDelivery,
 		arg.Provider,

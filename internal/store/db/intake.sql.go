@@ -43,55 +43,227 @@ func (q *Queries) EnsureRepository(ctx context.Context, arg EnsureRepositoryPara
 	return id, err
 }
 
+const findRunByNames = `-- name: FindRunByNames :one
+select r.id, r.run_key, r.repository_id, r.failure, r.state, r.reason, r.explanation, r.not_before, r.rung_at, r.rings, r.fence, r.attempt_count, r.transient_count, r.holder, r.lease_expires_at, r.attempt_started_at, r.attempt_ended_at, r.fingerprint, r.generation, r.attempts_forgiven, r.trace_parent, r.created_at, r.updated_at, r.ended_at, r.blocked_reason from runs r
+where r.run_key = $1 or r.id in (select n.run_id from run_names n where n.name = any ($2::text[]))
+order by r.id limit 1
+`
+
+type FindRunByNamesParams struct {
+	RunKey string
+	Names  []string
+}
+
+// The run that is known by the key or by any of the names: the oldest, if there are several.
+func (q *Queries) FindRunByNames(ctx context.Context, arg FindRunByNamesParams) (Run, error) {
+	row := q.db.QueryRow(ctx, findRunByNames, arg.RunKey, arg.Names)
+	var i Run
+	err := row.Scan(
+		&i.ID,
+		&i.RunKey,
+		&i.RepositoryID,
+		&i.Failure,
+		&i.State,
+		&i.Reason,
+		&i.Explanation,
+		&i.NotBefore,
+		&i.RungAt,
+		&i.Rings,
+		&i.Fence,
+		&i.AttemptCount,
+		&i.TransientCount,
+		&i.Holder,
+		&i.LeaseExpiresAt,
+		&i.AttemptStartedAt,
+		&i.AttemptEndedAt,
+		&i.Fingerprint,
+		&i.Generation,
+		&i.AttemptsForgiven,
+		&i.TraceParent,
+		&i.CreatedAt,
+		&i.UpdatedAt,
+		&i.EndedAt,
+		&i.BlockedReason,
+	)
+	return i, err
+}
+
+const greenSince = `-- name: GreenSince :one
+select exists (select 1 from greens where name = any ($1::text[]) and finished_at >= $2::timestamptz)
+`
+
+type GreenSinceParams struct {
+	Names    []string
+	Finished time.Time
+}
+
+// Whether the pipeline passed, by any of its names, at or after a time.
+func (q *Queries) GreenSince(ctx context.Context, arg GreenSinceParams) (bool, error) {
+	row := q.db.QueryRow(ctx, greenSince, arg.Names, arg.Finished)
+	var exists bool
+	err := row.Scan(&exists)
+	return exists, err
+}
+
+const lockPipeline = `-- name: LockPipeline :exec
+select pg_advisory_xact_lock(hashtextextended($1::text, 1))
+`
+
+// Serialises what is recorded of one pipeline on one commit for the length of the transaction.
+func (q *Queries) LockPipeline(ctx context.Context, pipeline string) error {
+	_, err := q.db.Exec(ctx, lockPipeline, pipeline)
+	return err
+}
+
+const nameRun = `-- name: NameRun :exec
+insert into run_names (name, run_id) select unnest($1::text[]), $2 on conflict (name) do nothing
+`
+
+type NameRunParams struct {
+	Names []string
+	RunID int64
+}
+
+// Gives a run further names; one that another run has stays that one's.
+func (q *Queries) NameRun(ctx context.Context, arg NameRunParams) error {
+	_, err := q.db.Exec(ctx, nameRun, arg.Names, arg.RunID)
+	return err
+}
+
+const pruneGreens = `-- name: PruneGreens :execrows
+delete from greens where recorded_at < now() - make_interval(secs => $1::float8)
+`
+
+func (q *Queries) PruneGreens(ctx context.Context, seconds float64) (int64, error) {
+	result, err := q.db.Exec(ctx, pruneGreens, seconds)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const recordGreen = `-- name: RecordGreen :exec
+insert into greens (name, finished_at) select unnest($1::text[]), $2::timestamptz
+on conflict (name) do update set finished_at = greatest(greens.finished_at, excluded.finished_at), recorded_at = now()
+`
+
+type RecordGreenParams struct {
+	Names    []string
+	Finished time.Time
+}
+
+func (q *Queries) RecordGreen(ctx context.Context, arg RecordGreenParams) error {
+	_, err := q.db.Exec(ctx, recordGreen, arg.Names, arg.Finished)
+	return err
+}
+
 const recordNewRun = `-- name: RecordNewRun :one
-with created as (
-    insert into runs (run_key, repository_id, failure, state, reason, not_before, trace_parent)
-    select $6, p.id, $7, 'waiting', $8, now() + make_interval(secs => $9::float8), $10
-    from repositories p
-    where p.provider = $1 and p.external_id = $11 and p.owner = $12 and p.name = $13
-    on conflict (run_key) do nothing
-    returning id)
-insert into deliveries (provider, delivery_id, event, body_sha256, received_at, outcome, run_id)
-select $1, $2, $3, $4, $5, 'run', created.id from created
-returning run_id
+select coalesce(record_new_run(
+    $1::text, $2::text, $3::text[], $4::text[], $5::jsonb, $6::timestamptz, $7::text,
+    $8::float8, $9::text, $10::text, $11::text, $12::text, $13::text,
+    $14::text, $15::text, $16::text, $17::timestamptz), 0)::bigint as run_id
 `
 
 type RecordNewRunParams struct {
+	Pipeline     string
+	RunKey       string
+	Known        []string
+	Claims       []string
+	Failure      json.RawMessage
+	Finished     time.Time
+	Reason       string
+	DelaySeconds float64
+	TraceParent  string
 	Provider     string
+	ExternalID   string
+	Owner        string
+	Name         string
 	DeliveryID   string
 	Event        string
 	BodySha256   string
 	ReceivedAt   time.Time
-	RunKey       string
-	Failure      json.RawMessage
-	Reason       string
-	DelaySeconds float64
-	TraceParent  string
-	ExternalID   string
-	Owner        string
-	Name         string
 }
 
-// The usual case in one statement: a new delivery makes a new run of a repository that is known. No row: the
-// repository or its name is new, or the run exists. A unique key is hurt: the delivery or its body is known. In each
-// case nothing is written, and the longer way finds out which.
-func (q *Queries) RecordNewRun(ctx context.Context, arg RecordNewRunParams) (*int64, error) {
+// The usual case in one call; see migrations/00003_names.sql.
+func (q *Queries) RecordNewRun(ctx context.Context, arg RecordNewRunParams) (int64, error) {
 	row := q.db.QueryRow(ctx, recordNewRun,
+		arg.Pipeline,
+		arg.RunKey,
+		arg.Known,
+		arg.Claims,
+		arg.Failure,
+		arg.Finished,
+		arg.Reason,
+		arg.DelaySeconds,
+		arg.TraceParent,
 		arg.Provider,
+		arg.ExternalID,
+		arg.Owner,
+		arg.Name,
 		arg.DeliveryID,
 		arg.Event,
 		arg.BodySha256,
 		arg.ReceivedAt,
-		arg.RunKey,
-		arg.Failure,
-		arg.Reason,
-		arg.DelaySeconds,
-		arg.TraceParent,
-		arg.ExternalID,
-		arg.Owner,
-		arg.Name,
 	)
-	var run_id *int64
+	var run_id int64
 	err := row.Scan(&run_id)
 	return run_id, err
+}
+
+const supersedeByGreen = `-- name: SupersedeByGreen :many
+update runs set state = 'superseded', reason = 'green', explanation = $1, not_before = null, ended_at = now(), updated_at = now()
+where (run_key = $2 or id in (select n.run_id from run_names n where n.name = any ($3::text[])))
+  and state in ('waiting', 'ready')
+  and coalesce((failure ->> 'finished_at')::timestamptz,
+      (select d.received_at from deliveries d where d.run_id = runs.id and d.outcome = 'run')) <= $4::timestamptz
+returning id
+`
+
+type SupersedeByGreenParams struct {
+	Explanation string
+	RunKey      string
+	Names       []string
+	Finished    time.Time
+}
+
+// Ends the runs of a pipeline that passed since, if they have not been started.
+func (q *Queries) SupersedeByGreen(ctx context.Context, arg SupersedeByGreenParams) ([]int64, error) {
+	rows, err := q.db.Query(ctx, supersedeByGreen,
+		arg.Explanation,
+		arg.RunKey,
+		arg.Names,
+		arg.Finished,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []int64{}
+	for rows.Next() {
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const supersedeRun = `-- name: SupersedeRun :exec
+update runs set state = 'superseded', reason = 'green', explanation = $1, not_before = null, ended_at = now(), updated_at = now()
+where id = $2 and state = 'waiting'
+`
+
+type SupersedeRunParams struct {
+	Explanation string
+	ID          int64
+}
+
+// Ends a run at once that has just been made.
+func (q *Queries) SupersedeRun(ctx context.Context, arg SupersedeRunParams) error {
+	_, err := q.db.Exec(ctx, supersedeRun, arg.Explanation, arg.ID)
+	return err
 }

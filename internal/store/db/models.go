@@ -64,6 +64,12 @@ type Fix struct {
 	CreatedAt  time.Time
 }
 
+type Green struct {
+	Name       string
+	FinishedAt time.Time
+	RecordedAt time.Time
+}
+
 type Publication struct {
 	RunID       int64
 	Generation  int32
@@ -125,6 +131,12 @@ type Run struct {
 	CreatedAt        time.Time
 	UpdatedAt        time.Time
 	EndedAt          *time.Time
+	BlockedReason    *string
+}
+
+type RunName struct {
+	Name  string
+	RunID int64
 }
 
 type Turn struct {

@@ -81,7 +81,7 @@ const claimPublication = `-- name: ClaimPublication :one
 update runs set state = 'publishing', fence = fence + 1, holder = $1::text,
     lease_expires_at = now() + make_interval(secs => $2::float8), reason = '', updated_at = now()
 where id = $3 and fence = $4 and state = 'fixed' and not_before <= now()
-returning id, run_key, repository_id, failure, state, reason, explanation, not_before, rung_at, rings, fence, attempt_count, transient_count, holder, lease_expires_at, attempt_started_at, attempt_ended_at, fingerprint, generation, attempts_forgiven, trace_parent, created_at, updated_at, ended_at
+returning id, run_key, repository_id, failure, state, reason, explanation, not_before, rung_at, rings, fence, attempt_count, transient_count, holder, lease_expires_at, attempt_started_at, attempt_ended_at, fingerprint, generation, attempts_forgiven, trace_parent, created_at, updated_at, ended_at, blocked_reason
 `
 
 type ClaimPublicationParams struct {
@@ -125,6 +125,7 @@ func (q *Queries) ClaimPublication(ctx context.Context, arg ClaimPublicationPara
 		&i.CreatedAt,
 		&i.UpdatedAt,
 		&i.EndedAt,
+		&i.BlockedReason,
 	)
 	return i, err
 }
@@ -137,6 +138,52 @@ update publications set pr_state = 'closed', updated_at = now() where pr_url = $
 func (q *Queries) ClosePublicationsOf(ctx context.Context, prUrl string) error {
 	_, err := q.db.Exec(ctx, closePublicationsOf, prUrl)
 	return err
+}
+
+const closedPublications = `-- name: ClosedPublications :many
+select run_id, generation, fingerprint, digest, branch, base_branch, commit_id, state, reason, pr_number, pr_url, pr_state, created_at, updated_at from publications where fingerprint = $1::text and fingerprint <> '' and pr_state = 'closed'
+order by updated_at desc, run_id desc limit $2
+`
+
+type ClosedPublicationsParams struct {
+	Fingerprint string
+	MaxRows     int32
+}
+
+// Those whose pull request was closed when last heard of, the newest first.
+func (q *Queries) ClosedPublications(ctx context.Context, arg ClosedPublicationsParams) ([]Publication, error) {
+	rows, err := q.db.Query(ctx, closedPublications, arg.Fingerprint, arg.MaxRows)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []Publication{}
+	for rows.Next() {
+		var i Publication
+		if err := rows.Scan(
+			&i.RunID,
+			&i.Generation,
+			&i.Fingerprint,
+			&i.Digest,
+			&i.Branch,
+			&i.BaseBranch,
+			&i.CommitID,
+			&i.State,
+			&i.Reason,
+			&i.PrNumber,
+			&i.PrUrl,
+			&i.PrState,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const countMerged = `-- name: CountMerged :one

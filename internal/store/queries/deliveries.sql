@@ -10,11 +10,12 @@ select * from deliveries
 where provider = @provider and body_sha256 = @body_sha256 and outcome not in ('duplicate', 'dead');
 
 -- name: RecordDelivery :one
--- A delivery that ended dead may be tried again (a replay); any other record is final.
+-- A delivery that ended dead may be tried again (a replay), perhaps with another body; any other record is final.
 insert into deliveries (provider, delivery_id, event, body_sha256, received_at, outcome, reason, run_id)
 values (@provider, @delivery_id, @event, @body_sha256, @received_at, @outcome, @reason, @run_id)
 on conflict (provider, delivery_id) do update
-    set outcome = excluded.outcome, reason = excluded.reason, run_id = excluded.run_id, recorded_at = now()
+    set event = excluded.event, body_sha256 = excluded.body_sha256, received_at = excluded.received_at,
+        outcome = excluded.outcome, reason = excluded.reason, run_id = excluded.run_id, recorded_at = now()
     where deliveries.outcome = 'dead'
 returning id;
 

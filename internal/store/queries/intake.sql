@@ -11,16 +11,47 @@ written as (
 select known.id::bigint as id from known union all select written.id from written;
 
 -- name: RecordNewRun :one
--- The usual case in one statement: a new delivery makes a new run of a repository that is known. No row: the
--- repository or its name is new, or the run exists. A unique key is hurt: the delivery or its body is known. In each
--- case nothing is written, and the longer way finds out which.
-with created as (
-    insert into runs (run_key, repository_id, failure, state, reason, not_before, trace_parent)
-    select @run_key, p.id, @failure, 'waiting', @reason, now() + make_interval(secs => @delay_seconds::float8), @trace_parent
-    from repositories p
-    where p.provider = @provider and p.external_id = @external_id and p.owner = @owner and p.name = @name
-    on conflict (run_key) do nothing
-    returning id)
-insert into deliveries (provider, delivery_id, event, body_sha256, received_at, outcome, run_id)
-select @provider, @delivery_id, @event, @body_sha256, @received_at, 'run', created.id from created
-returning run_id;
+-- The usual case in one call; see migrations/00003_names.sql.
+select coalesce(record_new_run(
+    @pipeline::text, @run_key::text, @known::text[], @claims::text[], @failure::jsonb, @finished::timestamptz, @reason::text,
+    @delay_seconds::float8, @trace_parent::text, @provider::text, @external_id::text, @owner::text, @name::text,
+    @delivery_id::text, @event::text, @body_sha256::text, @received_at::timestamptz), 0)::bigint as run_id;
+
+-- name: LockPipeline :exec
+-- Serialises what is recorded of one pipeline on one commit for the length of the transaction.
+select pg_advisory_xact_lock(hashtextextended(@pipeline::text, 1));
+
+-- name: FindRunByNames :one
+-- The run that is known by the key or by any of the names: the oldest, if there are several.
+select r.* from runs r
+where r.run_key = @run_key or r.id in (select n.run_id from run_names n where n.name = any (@names::text[]))
+order by r.id limit 1;
+
+-- name: NameRun :exec
+-- Gives a run further names; one that another run has stays that one's.
+insert into run_names (name, run_id) select unnest(@names::text[]), @run_id on conflict (name) do nothing;
+
+-- name: GreenSince :one
+-- Whether the pipeline passed, by any of its names, at or after a time.
+select exists (select 1 from greens where name = any (@names::text[]) and finished_at >= @finished::timestamptz);
+
+-- name: RecordGreen :exec
+insert into greens (name, finished_at) select unnest(@names::text[]), @finished::timestamptz
+on conflict (name) do update set finished_at = greatest(greens.finished_at, excluded.finished_at), recorded_at = now();
+
+-- name: SupersedeByGreen :many
+-- Ends the runs of a pipeline that passed since, if they have not been started.
+update runs set state = 'superseded', reason = 'green', explanation = @explanation, not_before = null, ended_at = now(), updated_at = now()
+where (run_key = @run_key or id in (select n.run_id from run_names n where n.name = any (@names::text[])))
+  and state in ('waiting', 'ready')
+  and coalesce((failure ->> 'finished_at')::timestamptz,
+      (select d.received_at from deliveries d where d.run_id = runs.id and d.outcome = 'run')) <= @finished::timestamptz
+returning id;
+
+-- name: SupersedeRun :exec
+-- Ends a run at once that has just been made.
+update runs set state = 'superseded', reason = 'green', explanation = @explanation, not_before = null, ended_at = now(), updated_at = now()
+where id = @id and state = 'waiting';
+
+-- name: PruneGreens :execrows
+delete from greens where recorded_at < now() - make_interval(secs => @seconds::float8);

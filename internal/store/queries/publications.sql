@@ -30,6 +30,11 @@ where publications.run_id = @run_id;
 select * from publications
 where fingerprint = @fingerprint::text and fingerprint <> '' and state <> 'refused' and pr_state in ('none', 'open');
 
+-- name: ClosedPublications :many
+-- Those whose pull request was closed when last heard of, the newest first.
+select * from publications where fingerprint = @fingerprint::text and fingerprint <> '' and pr_state = 'closed'
+order by updated_at desc, run_id desc limit @max_rows;
+
 -- name: CountMerged :one
 select count(*)::bigint from publications where fingerprint = @fingerprint::text and fingerprint <> '' and pr_state = 'merged';
 

@@ -8,9 +8,6 @@ returning *;
 -- name: GetRun :one
 select * from runs where id = @id;
 
--- name: GetRunByKey :one
-select * from runs where run_key = @run_key;
-
 -- name: ListRuns :many
 select sqlc.embed(runs), sqlc.embed(repositories)
 from runs join repositories on repositories.id = runs.repository_id

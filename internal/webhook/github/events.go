@@ -7,8 +7,6 @@ var knownEvents = set(
 	"branch_protection_rule",
 	"bypass_request_push_ruleset",
 	"bypass_request_secret_scanning",
-	"check_run",
-	"check_suite",
 	"code_scanning_alert",
 	"commit_comment",
 	"create",
@@ -74,13 +72,11 @@ var knownEvents = set(
 	"security_and_analysis",
 	"sponsorship",
 	"star",
-	"status",
 	"sub_issues",
 	"team",
 	"team_add",
 	"watch",
 	"workflow_dispatch",
-	"workflow_job",
 )
 
 func set(names ...string) map[string]bool {

@@ -3,11 +3,10 @@ package github_test
 import (
 	"encoding/json"
 	"flag"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"unicode"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -16,42 +15,21 @@ import (
 	"github.com/sre-agent/sre-agent/internal/webhook"
 	"github.com/sre-agent/sre-agent/internal/webhook/github"
 	"github.com/sre-agent/sre-agent/internal/webhook/github/githubtest"
+	"github.com/sre-agent/sre-agent/internal/webhook/payload"
+	"github.com/sre-agent/sre-agent/internal/webhook/webhooktest/check"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
 func TestParseOfGitHubsExamplesIsAsTheGoldensSay(t *testing.T) {
-	for example, event := range map[string]string{
-		githubtest.WorkflowRunFailure: "workflow_run",
-		githubtest.WorkflowRunSuccess: "workflow_run",
-		githubtest.CheckRun:           "check_run",
-		githubtest.WorkflowJob:        "workflow_job",
-		githubtest.Push:               "push",
-		githubtest.Ping:               "ping",
-	} {
+	for example, event := range githubtest.Examples() {
 		t.Run(example, func(t *testing.T) {
 			got, err := github.Parse(event, githubtest.Example(example))
 			if err != nil {
 				t.Fatal(err)
 			}
-			text, err := json.MarshalIndent(got, "", "  ")
-			if err != nil {
-				t.Fatal(err)
-			}
-			text = append(text, '\n')
-			golden := filepath.Join("testdata", example+".golden.json")
-			if *update {
-				if err := os.WriteFile(golden, text, 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(golden)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), string(text)); diff != "" {
-				t.Errorf("Parse (-want +got), go test -update rewrites it:\n%s", diff)
-			}
+			check.Parsed(t, github.Provider, got, err)
+			check.Golden(t, *update, filepath.Join("testdata", example+".golden.json"), got)
 		})
 	}
 }
@@ -60,7 +38,7 @@ func TestFailedRunPutsEveryParameterWhereParseFindsIt(t *testing.T) {
 	got, err := github.Parse("workflow_run", githubtest.FailedRun(githubtest.Params{
 		RepositoryID: 42, Owner: "acme", Name: "shop", CloneURL: "http://127.0.0.1:3000/acme/shop.git", DefaultBranch: "trunk",
 		Branch: "feature/x", SHA: strings.Repeat("ab", 20), Workflow: ".github/workflows/ci.yml", WorkflowName: "CI",
-		RunID: 9007199254740993, Attempt: 3, Actor: "mona", Conclusion: "timed_out", BaseBranch: "release",
+		RunID: 9007199254740993, SuiteID: 77, Attempt: 3, UpdatedAt: "2026-11-03T10:20:30Z", Actor: "mona", Conclusion: "timed_out", BaseBranch: "release",
 	}))
 	if err != nil {
 		t.Fatal(err)
@@ -73,7 +51,8 @@ func TestFailedRunPutsEveryParameterWhereParseFindsIt(t *testing.T) {
 		},
 		HeadRepository: "acme/shop", Branch: "feature/x", BaseBranch: "release", Commit: strings.Repeat("ab", 20),
 		Workflow: ".github/workflows/ci.yml", WorkflowName: "CI", RunID: "9007199254740993", RunAttempt: 3,
-		RunURL: "http://127.0.0.1:3000/acme/shop/actions/runs/9007199254740993", Conclusion: "timed_out", Actor: "mona", CommitAuthor: "octocat@github.com",
+		RunURL: "http://127.0.0.1:3000/acme/shop/actions/runs/9007199254740993", Conclusion: "timed_out", Actor: "mona", CommitAuthor: "octocat@github.com", FinishedAt: time.Date(2026, 11, 3, 10, 20, 30, 0, time.UTC),
+		Claims: []string{"run:9007199254740993", "wname:CI"}, SameAs: []string{"run:9007199254740993", "jname:CI"},
 	}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("Parse (-want +got):\n%s", diff)
@@ -141,10 +120,11 @@ func TestParseIgnoresWithAReason(t *testing.T) {
 		{"a run that was only requested", "workflow_run", edited(t, "action", "requested"), "not_completed"},
 		{"an action of tomorrow", "workflow_run", edited(t, "action", "paused"), "not_completed"},
 		{"a cancelled run", "workflow_run", edited(t, "workflow_run.conclusion", "cancelled"), "conclusion_cancelled"},
-		{"a run without a conclusion", "workflow_run", edited(t, "workflow_run.conclusion", null), "conclusion_none"},
+		{"a run without a conclusion", "workflow_run", edited(t, "workflow_run.conclusion", null), "not_completed"},
 		{"a conclusion of tomorrow", "workflow_run", edited(t, "workflow_run.conclusion", "evil\nvalue"), "conclusion_unknown"},
 		{"a broken workflow file", "workflow_run", edited(t, "workflow_run.conclusion", "startup_failure"), "startup_failure"},
-		{"a run on no branch", "workflow_run", edited(t, "workflow_run.head_branch", null), "no_branch"},
+		{"a run that completed and is queued without a conclusion", "workflow_run", githubtest.Example(githubtest.WorkflowRunQueued), "not_completed"},
+		{"a run on a null head_branch", "workflow_run", edited(t, "workflow_run.head_branch", null), "no_branch"},
 		{"a run on our own branch", "workflow_run", edited(t, "workflow_run.head_branch", "sre-agent/ci-abcdef"), "own_branch"},
 		{"a run whose fork is gone", "workflow_run", edited(t, "workflow_run.head_repository", null), "no_head_repository"},
 	} {
@@ -160,6 +140,15 @@ func TestParseIgnoresWithAReason(t *testing.T) {
 	}
 }
 
+func TestARunThatCompletedWithStatusQueuedCountsByItsConclusion(t *testing.T) {
+	for conclusion, want := range map[string]string{"failure": webhook.Failure, "success": webhook.Success} {
+		body := check.Edited(t, edited(t, "workflow_run.status", "queued"), "workflow_run/conclusion", conclusion)
+		if got, err := github.Parse("workflow_run", body); err != nil || got.Kind != want {
+			t.Errorf("%s: Parse = %+v, %v; want a %s", conclusion, got, err, want)
+		}
+	}
+}
+
 func TestParseChoosesTheRightValue(t *testing.T) {
 	for _, tt := range []struct {
 		name string
@@ -171,7 +160,7 @@ func TestParseChoosesTheRightValue(t *testing.T) {
 		{"the workflow's own path stands in for the run's", edited(t, "workflow_run.path", nil), func(f ci.Failure) string { return f.Workflow }, ".github/workflows/test.yml"},
 		{"the first pull request's base is the base branch", edited(t, "workflow_run.head_branch", "topic"), func(f ci.Failure) string { return f.BaseBranch }, "release"},
 		{"a pull request into another repository does not count", edited(t, "workflow_run.pull_requests.base.repo", map[string]any{"id": 7}), func(f ci.Failure) string { return f.BaseBranch }, "master"},
-		{"no pull request: the default branch", edited(t, "workflow_run.pull_requests", nil), func(f ci.Failure) string { return f.BaseBranch }, "master"},
+		{"an empty pull_requests: the default branch", edited(t, "workflow_run.pull_requests", []any{}), func(f ci.Failure) string { return f.BaseBranch }, "master"},
 		{"the person who ran it again is the actor", edited(t, "workflow_run.triggering_actor.login", "mona"), func(f ci.Failure) string { return f.Actor }, "mona"},
 		{"the commit is in lower case", edited(t, "workflow_run.head_sha", strings.Repeat("AB", 20)), func(f ci.Failure) string { return f.Commit }, strings.Repeat("ab", 20)},
 	} {
@@ -218,6 +207,8 @@ func TestParseRefusesFieldsByName(t *testing.T) {
 		{"a head repository without owner", "workflow_run.head_repository.full_name", "name"},
 		{"a workflow path without end", "workflow_run.path", strings.Repeat("p", 513)},
 		{"a workflow name with an escape", "workflow_run.name", "CI\x1b[2J"},
+		{"an end that is no time", "workflow_run.updated_at", "soon"},
+		{"a file's name with a line end", "workflow.name", "CI\nCI"},
 		{"an attempt below zero", "workflow_run.run_attempt", -3},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -226,62 +217,9 @@ func TestParseRefusesFieldsByName(t *testing.T) {
 				t.Fatal("Parse accepts it")
 			}
 			reason, _ := fault.Reason(err)
-			if reason != github.ReasonInvalid || !strings.Contains(err.Error(), "field "+tt.field) || len(err.Error()) > 200 {
+			if reason != payload.ReasonInvalid || !strings.Contains(err.Error(), "field "+tt.field) || len(err.Error()) > 200 {
 				t.Errorf("error %q (reason %q) does not name field %s", err, reason, tt.field)
 			}
 		})
-	}
-}
-
-func FuzzParse(f *testing.F) {
-	for example, event := range map[string]string{
-		githubtest.WorkflowRunFailure: "workflow_run", githubtest.WorkflowRunSuccess: "workflow_run",
-		githubtest.Push: "push", githubtest.CheckRun: "check_run", githubtest.WorkflowJob: "workflow_job", githubtest.Ping: "ping",
-	} {
-		f.Add(event, githubtest.Example(example))
-	}
-	f.Add("workflow_run", []byte(`{"action":"completed","workflow_run":{"conclusion":"failure","head_branch":"b","head_repository":{}}}`))
-	f.Fuzz(func(t *testing.T, event string, body []byte) {
-		valid := github.Valid(body) == nil
-		owner, name := github.Repository(body)
-		if strings.ContainsAny(owner+name, "/ \n\x00*>") {
-			t.Errorf("Repository = %q, %q", owner, name)
-		}
-		got, err := github.Parse(event, body)
-		if err != nil {
-			if _, permanent := fault.Reason(err); !permanent {
-				t.Errorf("error %v is not permanent", err)
-			}
-			return
-		}
-		if !valid && event != "workflow_run" {
-			t.Error("Parse accepts what Valid refuses")
-		}
-		switch got.Kind {
-		case webhook.Ignored:
-			if got.Reason == "" {
-				t.Error("ignored without a reason")
-			}
-		case webhook.Failure, webhook.Success:
-			checkBounded(t, got.Failure)
-		default:
-			t.Errorf("kind %q", got.Kind)
-		}
-	})
-}
-
-func checkBounded(t *testing.T, f ci.Failure) {
-	t.Helper()
-	if f.Repository.ID == "" || f.Commit == "" || f.Branch == "" || f.BaseBranch == "" || f.Workflow == "" || f.RunID == "" || f.HeadRepository == "" {
-		t.Errorf("a field is missing: %+v", f)
-	}
-	text, err := json.Marshal(f)
-	if err != nil || len(text) > 32<<10 {
-		t.Errorf("%d bytes, %v", len(text), err)
-	}
-	for _, s := range []string{f.Branch, f.BaseBranch, f.Workflow, f.WorkflowName, f.Actor, f.RunURL, f.Repository.CloneURL, f.Repository.DefaultBranch} {
-		if strings.ContainsFunc(s, unicode.IsControl) {
-			t.Errorf("control characters in %q", s)
-		}
 	}
 }

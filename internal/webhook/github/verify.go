@@ -6,14 +6,12 @@
 package github
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
-	"errors"
 	"fmt"
 	"net/http"
 	"regexp"
-	"strings"
+
+	"github.com/sre-agent/sre-agent/internal/webhook"
+	"github.com/sre-agent/sre-agent/internal/webhook/sign"
 )
 
 // Provider is this provider's name in failures, subjects and records.
@@ -27,49 +25,17 @@ const (
 	HeaderEvent     = "X-GitHub-Event"
 )
 
-var (
-	// ErrUnsigned is returned for a request without an HMAC-SHA256 signature; the older SHA-1 header does not count.
-	ErrUnsigned = errors.New("no " + HeaderSignature + " header")
-	// ErrBadSignature is returned for a signature that is malformed, repeated, or made with none of the secrets.
-	ErrBadSignature = errors.New("the signature in " + HeaderSignature + " does not match")
-)
+// Webhooks is GitHub's row in the table of providers.
+func Webhooks() webhook.Provider {
+	return webhook.Provider{
+		Name: Provider, Signs: true, Credentials: []string{HeaderSignature},
+		Verify: Verify, Identify: Identify, Repository: Repository, Parse: Parse,
+	}
+}
 
-const signaturePrefix = "sha256="
-
-// Verify checks the request's signature over the raw body against every secret, in constant time. Empty secrets
-// never match, so that a service without secrets accepts nothing.
-func Verify(header http.Header, body []byte, secrets [][]byte) error {
-	values := header.Values(HeaderSignature)
-	if len(values) == 0 || len(values) == 1 && values[0] == "" {
-		return ErrUnsigned
-	}
-	if len(values) > 1 {
-		return ErrBadSignature
-	}
-	digits, ok := strings.CutPrefix(values[0], signaturePrefix)
-	if !ok || len(digits) != hex.EncodedLen(sha256.Size) {
-		return ErrBadSignature
-	}
-	got, err := hex.DecodeString(digits)
-	if err != nil {
-		return ErrBadSignature
-	}
-	matched := false
-	for _, secret := range secrets {
-		if len(secret) == 0 {
-			continue
-		}
-		mac := hmac.New(sha256.New, secret)
-		mac.Write(body)
-		// No early return: the time taken must not tell which secret is the current one.
-		if hmac.Equal(got, mac.Sum(nil)) {
-			matched = true
-		}
-	}
-	if !matched {
-		return ErrBadSignature
-	}
-	return nil
+// Verify checks the request's HMAC-SHA256 signature over the raw body; the older SHA-1 header does not count.
+func Verify(r *webhook.Request, keys webhook.Keys) error {
+	return sign.HexHeader(r, HeaderSignature, "sha256=", keys.Signing)
 }
 
 var (
@@ -77,16 +43,16 @@ var (
 	eventName  = regexp.MustCompile(`^[a-z0-9_]{1,64}$`)
 )
 
-// Meta returns the delivery's id and the event's name. GitHub sends the id as a UUID; a redelivery has the id of
+// Identify returns the delivery's id and the event's name. GitHub sends the id as a UUID; a redelivery has the id of
 // the first delivery.
-func Meta(header http.Header) (delivery, event string, err error) {
-	if delivery, err = one(header, HeaderDelivery, deliveryID); err != nil {
+func Identify(r *webhook.Request) (id, event string, err error) {
+	if id, err = one(r.Header, HeaderDelivery, deliveryID); err != nil {
 		return "", "", err
 	}
-	if event, err = one(header, HeaderEvent, eventName); err != nil {
+	if event, err = one(r.Header, HeaderEvent, eventName); err != nil {
 		return "", "", err
 	}
-	return delivery, event, nil
+	return id, event, nil
 }
 
 func one(header http.Header, name string, allowed *regexp.Regexp) (string, error) {

@@ -28,7 +28,28 @@ const (
 	CheckRun           = "check_run_completed"
 	WorkflowJob        = "workflow_job_completed"
 	Ping               = "ping"
+
+	WorkflowRunQueued  = "workflow_run_completed_queued"
+	WorkflowJobSuccess = "workflow_job_completed_success"
+	CheckRunFailure    = "check_run_completed_failure"
+	CheckRunSuccess    = "check_run_completed_success"
+	CheckSuiteFailure  = "check_suite_completed_failure"
+	CheckSuiteSuccess  = "check_suite_completed_success"
+	CheckSuiteActions  = "check_suite_completed_actions"
+	StatusFailure      = "status_failure"
+	StatusSuccess      = "status_success"
 )
+
+// Examples lists every example, with its event.
+func Examples() map[string]string {
+	return map[string]string{
+		WorkflowRunFailure: "workflow_run", WorkflowRunSuccess: "workflow_run", WorkflowRunQueued: "workflow_run",
+		WorkflowJob: "workflow_job", WorkflowJobSuccess: "workflow_job",
+		CheckRun: "check_run", CheckRunFailure: "check_run", CheckRunSuccess: "check_run",
+		CheckSuiteFailure: "check_suite", CheckSuiteSuccess: "check_suite", CheckSuiteActions: "check_suite",
+		StatusFailure: "status", StatusSuccess: "status", Push: "push", Ping: "ping",
+	}
+}
 
 // Example returns one of the example payloads. It panics for a name that is not one of the constants above.
 func Example(name string) []byte {
@@ -39,63 +60,88 @@ func Example(name string) []byte {
 	return body
 }
 
-// Params are the facts of a workflow run. Fields left empty keep the example's own value.
+// Params are the facts of a workflow run, and of its jobs and checks. Fields left empty keep the example's own value.
 type Params struct {
 	RepositoryID  int64
 	Owner, Name   string
 	CloneURL      string
 	WebURL        string // the repository's page; CloneURL without ".git" when empty
 	DefaultBranch string
+	// NoForks makes the repository a private one that forbids forks.
+	NoForks bool
 
 	Branch       string // the head branch
 	SHA          string
 	Workflow     string // the workflow's path, such as ".github/workflows/ci.yml"
 	WorkflowName string
 	RunID        int64
+	SuiteID      int64
 	Attempt      int
 	Actor        string
-	Conclusion   string // "failure" when empty
+	Conclusion   string // "failure" when empty; of a status, its state
 	// HeadRepository is "owner/name" of the fork that the commit lives in; empty for the repository itself.
 	HeadRepository string
 	// BaseBranch, when set, adds a pull request of Branch into it.
 	BaseBranch string
-}
+	// UpdatedAt is when the run ended, in the form of RFC 3339.
+	UpdatedAt string
+	// Message is the head commit's.
+	Message string
 
-// Full names of the repository and of its owner in the example.
-const (
-	exampleFullName = "octo-org/octo-repo"
-	exampleOwner    = "octo-org"
-)
+	JobID   int64  // of a job or check
+	App     string // the slug of the app that made a check or suite; "github-actions" for checks when empty
+	Context string // of a status
+}
 
 // FailedRun returns the payload of a completed workflow run. Every address in it follows the repository's new name.
 func FailedRun(p Params) []byte {
-	body := Example(WorkflowRunFailure)
-	if p.Owner != "" && p.Name != "" {
-		// The addresses are rewritten as text, since they sit in some two hundred fields.
-		body = bytes.ReplaceAll(body, []byte(exampleFullName), []byte(p.Owner+"/"+p.Name))
-		body = bytes.ReplaceAll(body, []byte("/"+exampleOwner), []byte("/"+p.Owner))
-	}
-	var root object
-	must(json.Unmarshal(body, &root))
+	root := about(WorkflowRunFailure, p)
 	run, repo, workflow := root.at("workflow_run"), root.at("repository"), root.at("workflow")
-	for _, r := range []object{repo, run.at("repository"), run.at("head_repository")} {
-		set(r, "id", p.RepositoryID)
-		set(r, "name", p.Name)
-		set(r.at("owner"), "login", p.Owner)
+	for _, r := range []object{run.at("repository"), run.at("head_repository")} {
+		setNames(r, p)
 	}
-	set(repo, "clone_url", p.CloneURL)
-	set(repo, "html_url", firstOf(p.WebURL, strings.TrimSuffix(p.CloneURL, ".git")))
-	set(repo, "default_branch", p.DefaultBranch)
 	set(root.at("organization"), "login", p.Owner)
 	set(workflow, "path", p.Workflow)
 	set(workflow, "name", p.WorkflowName)
 	setRun(run, repo, p)
-	for _, who := range []object{root.at("sender"), run.at("actor"), run.at("triggering_actor")} {
+	for _, who := range []object{run.at("actor"), run.at("triggering_actor")} {
 		set(who, "login", p.Actor)
 	}
-	out, err := json.Marshal(root)
-	must(err)
-	return out
+	return root.text()
+}
+
+// about returns an example that speaks of another repository.
+func about(example string, p Params) object {
+	body := Example(example)
+	var was struct {
+		Repository struct {
+			FullName string `json:"full_name"`
+		} `json:"repository"`
+	}
+	must(json.Unmarshal(body, &was))
+	if owner, _, _ := strings.Cut(was.Repository.FullName, "/"); p.Owner != "" && p.Name != "" {
+		// The addresses are rewritten as text, since they sit in some two hundred fields.
+		body = bytes.ReplaceAll(body, []byte(was.Repository.FullName), []byte(p.Owner+"/"+p.Name))
+		body = bytes.ReplaceAll(body, []byte("/"+owner), []byte("/"+p.Owner))
+	}
+	var root object
+	must(json.Unmarshal(body, &root))
+	repo := root.at("repository")
+	setNames(repo, p)
+	set(repo, "clone_url", p.CloneURL)
+	set(repo, "html_url", firstOf(p.WebURL, strings.TrimSuffix(p.CloneURL, ".git")))
+	set(repo, "default_branch", p.DefaultBranch)
+	if p.NoForks {
+		repo["private"], repo["visibility"], repo["allow_forking"], repo["fork"], repo["forks_count"] = true, "private", false, false, 0
+	}
+	set(root.at("sender"), "login", p.Actor)
+	return root
+}
+
+func setNames(repo object, p Params) {
+	set(repo, "id", p.RepositoryID)
+	set(repo, "name", p.Name)
+	set(repo.at("owner"), "login", p.Owner)
 }
 
 func setRun(run, repo object, p Params) {
@@ -103,12 +149,15 @@ func setRun(run, repo object, p Params) {
 	if p.RunID != 0 || p.CloneURL != "" || p.WebURL != "" {
 		run["html_url"] = fmt.Sprintf("%v/actions/runs/%v", repo["html_url"], run["id"])
 	}
+	set(run, "check_suite_id", p.SuiteID)
 	set(run, "run_attempt", p.Attempt)
 	set(run, "path", p.Workflow)
 	set(run, "name", p.WorkflowName)
 	set(run, "head_branch", p.Branch)
 	set(run, "head_sha", p.SHA)
+	set(run, "updated_at", p.UpdatedAt)
 	set(run.at("head_commit"), "id", p.SHA)
+	set(run.at("head_commit"), "message", p.Message)
 	set(run, "conclusion", firstOf(p.Conclusion, "failure"))
 	if p.HeadRepository != "" {
 		owner, name, _ := strings.Cut(p.HeadRepository, "/")
@@ -117,14 +166,19 @@ func setRun(run, repo object, p Params) {
 		head.at("owner")["login"] = owner
 	}
 	if p.BaseBranch != "" {
-		// The fields of pull_requests as GitHub's reference has them; the published example's list is empty.
-		ref := object{"id": repo["id"], "name": repo["name"], "url": repo["url"]}
-		run["pull_requests"] = []object{{
-			"id": 1, "number": 1, "url": fmt.Sprintf("%v/pulls/1", repo["url"]),
-			"head": object{"ref": run["head_branch"], "sha": run["head_sha"], "repo": ref},
-			"base": object{"ref": p.BaseBranch, "sha": strings.Repeat("0", 40), "repo": ref},
-		}}
+		// The published example's list is empty.
+		run["pull_requests"] = pullRequests(repo, run["head_branch"], run["head_sha"], p.BaseBranch)
 	}
+}
+
+// pullRequests has the fields of pull_requests as GitHub's reference has them.
+func pullRequests(repo object, branch, sha any, base string) []object {
+	ref := object{"id": repo["id"], "name": repo["name"], "url": repo["url"]}
+	return []object{{
+		"id": 1, "number": 1, "url": fmt.Sprintf("%v/pulls/1", repo["url"]),
+		"head": object{"ref": branch, "sha": sha, "repo": ref},
+		"base": object{"ref": base, "sha": strings.Repeat("0", 40), "repo": ref},
+	}}
 }
 
 // Sign returns the value of the X-Hub-Signature-256 header for a body.
@@ -160,6 +214,12 @@ func (o *object) UnmarshalJSON(data []byte) error {
 	}
 	*o = m
 	return nil
+}
+
+func (o object) text() []byte {
+	out, err := json.Marshal(o)
+	must(err)
+	return out
 }
 
 func (o object) at(key string) object {
