@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sre-agent/sre-agent/internal/ci"
+	"github.com/sre-agent/sre-agent/internal/webhook/payload"
 )
 
 // OwnBranchPrefix begins the name of every branch that sre-agent pushes. A failure on such a branch is never
@@ -99,7 +100,7 @@ type Provider struct {
 	// id means that the provider has none: the hash of the body stands for it.
 	Identify func(r *Request) (id, event string, err error)
 	// Repository returns the owner and name of the repository that a body speaks of, and empty strings for none.
-	Repository func(body []byte) (owner, name string)
+	Repository func(body payload.Object) (owner, name string)
 	// Parse says what a delivery means. Its errors are permanent (package fault): the same bytes fail again.
 	Parse func(event string, body []byte) (Event, error)
 }

@@ -169,9 +169,8 @@ func (h *intake) accept(w http.ResponseWriter, r *http.Request, hold *hold) (del
 	}
 	req := &webhook.Request{Header: r.Header, Query: query, Body: body, Received: time.Now()}
 	d := delivery{body: body}
-	d.owner, d.name = h.provider.Repository(body)
 	var err error
-	if d.scoped, err = h.verify(req, d); err != nil {
+	if d.scoped, err = h.verify(req); err != nil {
 		return delivery{}, unverified(err)
 	}
 	if d.id, d.event, err = h.provider.Identify(req); err != nil {
@@ -182,21 +181,23 @@ func (h *intake) accept(w http.ResponseWriter, r *http.Request, hold *hold) (del
 	if d.sum = hex.EncodeToString(sum[:]); d.id == "" {
 		d.id = "body-" + d.sum[:32]
 	}
-	if err := payload.Valid(body); err != nil {
+	object, err := payload.Read(body)
+	if err != nil {
 		return d, &rejection{http.StatusBadRequest, telemetry.RejectMalformed, err.Error()}
 	}
+	d.owner, d.name = h.provider.Repository(object)
 	return d, nil
 }
 
 // verify checks a request with the keys that are good for every repository, and then with those of the repository that
 // the body speaks of. What it speaks of is asked of Parse itself: a second reader of the same bytes could be told
 // something else.
-func (h *intake) verify(r *webhook.Request, d delivery) (scoped bool, err error) {
+func (h *intake) verify(r *webhook.Request) (scoped bool, err error) {
 	err = h.provider.Verify(r, h.Keys.For(h.provider.Name, "", ""))
 	if err == nil || !h.Keys.Scoped(h.provider.Name) {
 		return false, err
 	}
-	owner, name := d.owner, d.name
+	owner, name := h.provider.Repository(payload.Unread(r.Body))
 	if _, event, err := h.provider.Identify(r); err == nil {
 		if e, err := h.provider.Parse(event, r.Body); err == nil && e.Kind != webhook.Ignored {
 			owner, name = e.Failure.Repository.Owner, e.Failure.Repository.Name

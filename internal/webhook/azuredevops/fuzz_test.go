@@ -7,6 +7,7 @@ import (
 	"github.com/sre-agent/sre-agent/internal/webhook"
 	"github.com/sre-agent/sre-agent/internal/webhook/azuredevops"
 	"github.com/sre-agent/sre-agent/internal/webhook/azuredevops/azuredevopstest"
+	"github.com/sre-agent/sre-agent/internal/webhook/payload"
 	"github.com/sre-agent/sre-agent/internal/webhook/webhooktest/check"
 )
 
@@ -37,7 +38,7 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, event string, body []byte) {
 		_, _, _ = azuredevops.Identify(&webhook.Request{Body: body})
-		azuredevops.Repository(body)
+		azuredevops.Repository(payload.Unread(body))
 		e, err := azuredevops.Parse(event, body)
 		check.Parsed(t, azuredevops.Provider, e, err)
 	})

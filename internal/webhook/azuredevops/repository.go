@@ -79,9 +79,9 @@ func (s *source) cloneURL(r repository) string {
 }
 
 // Repository returns the owner and name of the repository that a body speaks of, and empty strings for none.
-func Repository(body []byte) (owner, name string) {
+func Repository(body payload.Object) (owner, name string) {
 	var n notification
-	value := payload.Member(body, "resource")
+	value := body.Member("resource")
 	var r struct {
 		Repository *repository `json:"repository"`
 		Project    project     `json:"project"`
@@ -89,7 +89,7 @@ func Repository(body []byte) (owner, name string) {
 	if value == nil || json.Unmarshal(value, &r) != nil {
 		return "", ""
 	}
-	if containers := payload.Member(body, "resourceContainers"); containers != nil && json.Unmarshal(containers, &n.Containers) != nil {
+	if containers := body.Member("resourceContainers"); containers != nil && json.Unmarshal(containers, &n.Containers) != nil {
 		return "", ""
 	}
 	n.Resource = &resource{Repository: r.Repository, Project: r.Project}

@@ -15,6 +15,7 @@ import (
 	"github.com/sre-agent/sre-agent/internal/webhook"
 	"github.com/sre-agent/sre-agent/internal/webhook/bitbucket"
 	"github.com/sre-agent/sre-agent/internal/webhook/bitbucket/bitbuckettest"
+	"github.com/sre-agent/sre-agent/internal/webhook/payload"
 	"github.com/sre-agent/sre-agent/internal/webhook/webhooktest/check"
 )
 
@@ -176,7 +177,7 @@ func TestRepository(t *testing.T) {
 		{"three parts", `{"repository":{"full_name":"a/b/c"}}`, "/"},
 		{"not JSON", `{"repository":{"full_name":"acme`, "/"},
 	} {
-		if owner, name := bitbucket.Repository([]byte(tt.body)); owner+"/"+name != tt.want {
+		if owner, name := bitbucket.Repository(payload.Unread([]byte(tt.body))); owner+"/"+name != tt.want {
 			t.Errorf("%s: Repository = %q, %q", tt.name, owner, name)
 		}
 	}

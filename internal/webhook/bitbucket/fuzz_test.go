@@ -7,6 +7,7 @@ import (
 	"github.com/sre-agent/sre-agent/internal/webhook"
 	"github.com/sre-agent/sre-agent/internal/webhook/bitbucket"
 	"github.com/sre-agent/sre-agent/internal/webhook/bitbucket/bitbuckettest"
+	"github.com/sre-agent/sre-agent/internal/webhook/payload"
 	"github.com/sre-agent/sre-agent/internal/webhook/webhooktest/check"
 )
 
@@ -27,7 +28,7 @@ func FuzzParse(f *testing.F) {
 		f.Add(updated, body)
 	}
 	f.Fuzz(func(t *testing.T, event string, body []byte) {
-		bitbucket.Repository(body)
+		bitbucket.Repository(payload.Unread(body))
 		e, err := bitbucket.Parse(event, body)
 		check.Parsed(t, bitbucket.Provider, e, err)
 	})

@@ -197,8 +197,8 @@ func bare(address string) string {
 }
 
 // Repository returns the workspace and the repository that a body speaks of.
-func Repository(body []byte) (owner, name string) {
-	owner, name, _ = strings.Cut(payload.MemberText(body, "repository", "full_name"), "/")
+func Repository(body payload.Object) (owner, name string) {
+	owner, name, _ = strings.Cut(body.Text("repository", "full_name"), "/")
 	if !payload.IsRepositoryPart(owner) || !payload.IsRepositoryPart(name) {
 		return "", ""
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/sre-agent/sre-agent/internal/webhook"
 	"github.com/sre-agent/sre-agent/internal/webhook/buildkite"
 	"github.com/sre-agent/sre-agent/internal/webhook/buildkite/buildkitetest"
+	"github.com/sre-agent/sre-agent/internal/webhook/payload"
 	"github.com/sre-agent/sre-agent/internal/webhook/webhooktest/check"
 )
 
@@ -40,7 +41,7 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, event string, body []byte) {
 		_, _, _ = buildkite.Identify(&webhook.Request{Body: body})
-		buildkite.Repository(body)
+		buildkite.Repository(payload.Unread(body))
 		e, err := buildkite.Parse(event, body)
 		check.Parsed(t, buildkite.Provider, e, err)
 	})

@@ -260,8 +260,8 @@ func normalise(d delivery, s source) (ci.Failure, error) {
 }
 
 // Repository returns the owner and name of the repository that a body speaks of, and empty strings for none.
-func Repository(body []byte) (owner, name string) {
-	address, ok := payload.ParseGitAddress(payload.MemberText(body, "pipeline", "repository"))
+func Repository(body payload.Object) (owner, name string) {
+	address, ok := payload.ParseGitAddress(body.Text("pipeline", "repository"))
 	if !ok {
 		return "", ""
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/sre-agent/sre-agent/internal/webhook"
 	"github.com/sre-agent/sre-agent/internal/webhook/circleci"
 	"github.com/sre-agent/sre-agent/internal/webhook/circleci/circlecitest"
+	"github.com/sre-agent/sre-agent/internal/webhook/payload"
 	"github.com/sre-agent/sre-agent/internal/webhook/webhooktest/check"
 )
 
@@ -33,7 +34,7 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, event string, body []byte) {
 		_, _, _ = circleci.Identify(&webhook.Request{Body: body})
-		circleci.Repository(body)
+		circleci.Repository(payload.Unread(body))
 		e, err := circleci.Parse(event, body)
 		check.Parsed(t, circleci.Provider, e, err)
 	})

@@ -242,9 +242,9 @@ func normalise(e event, s source) (ci.Failure, error) {
 
 // Repository returns the owner and name of the repository that a body speaks of, and empty strings for none. It reads
 // only the part of the body that names the code.
-func Repository(body []byte) (owner, name string) {
+func Repository(body payload.Object) (owner, name string) {
 	var p pipeline
-	if value := payload.Member(body, "pipeline"); value == nil || json.Unmarshal(value, &p) != nil {
+	if value := body.Member("pipeline"); value == nil || json.Unmarshal(value, &p) != nil {
 		return "", ""
 	}
 	s, reason := where(event{Pipeline: p})

@@ -8,6 +8,7 @@ import (
 	"github.com/sre-agent/sre-agent/internal/webhook"
 	"github.com/sre-agent/sre-agent/internal/webhook/generic"
 	"github.com/sre-agent/sre-agent/internal/webhook/generic/generictest"
+	"github.com/sre-agent/sre-agent/internal/webhook/payload"
 	"github.com/sre-agent/sre-agent/internal/webhook/sign"
 	"github.com/sre-agent/sre-agent/internal/webhook/webhooktest/check"
 )
@@ -35,7 +36,7 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, event string, body []byte) {
 		_, _, _ = generic.Identify(&webhook.Request{Header: http.Header{sign.HeaderID: {"msg_1"}}, Body: body})
-		generic.Repository(body)
+		generic.Repository(payload.Unread(body))
 		e, err := generic.Parse(event, body)
 		check.Parsed(t, generic.Provider, e, err)
 	})

@@ -161,8 +161,8 @@ func normalise(kind string, m message) (ci.Failure, error) {
 }
 
 // Repository returns the owner and name of the repository that a body speaks of, and empty strings for none.
-func Repository(body []byte) (owner, name string) {
-	value := payload.Member(payload.Member(body, "data"), "repository")
+func Repository(body payload.Object) (owner, name string) {
+	value := payload.Member(body.Member("data"), "repository")
 	owner, name = payload.MemberText(value, "owner"), payload.MemberText(value, "name")
 	if owner == "" || !payload.IsRepositoryPart(name) {
 		return "", ""

@@ -16,6 +16,7 @@ import (
 	"github.com/sre-agent/sre-agent/internal/webhook"
 	"github.com/sre-agent/sre-agent/internal/webhook/gitea"
 	"github.com/sre-agent/sre-agent/internal/webhook/gitea/giteatest"
+	"github.com/sre-agent/sre-agent/internal/webhook/payload"
 	"github.com/sre-agent/sre-agent/internal/webhook/webhooktest/check"
 )
 
@@ -214,7 +215,7 @@ func TestRepository(t *testing.T) {
 		{"a name that climbs", `{"repository":{"name":"..","owner":{"login":"acme"}}}`, "/"},
 		{"not JSON", `{"repository":{"name":"n"`, "/"},
 	} {
-		if owner, name := gitea.Webhooks().Repository([]byte(tt.body)); owner+"/"+name != tt.want {
+		if owner, name := gitea.Webhooks().Repository(payload.Unread([]byte(tt.body))); owner+"/"+name != tt.want {
 			t.Errorf("%s: Repository = %q, %q", tt.name, owner, name)
 		}
 	}

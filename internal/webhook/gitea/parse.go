@@ -158,10 +158,10 @@ func at(c *payload.Checks, field, s string) time.Time {
 }
 
 // Repository returns the owner and name of the repository that a body speaks of; Forgejo's runs have theirs within.
-func Repository(body []byte) (owner, name string) {
-	value := payload.Member(body, "repository")
+func Repository(body payload.Object) (owner, name string) {
+	value := body.Member("repository")
 	if value == nil {
-		value = payload.Member(payload.Member(body, "run"), "repository")
+		value = payload.Member(body.Member("run"), "repository")
 	}
 	var r repository
 	if value == nil || json.Unmarshal(value, &r) != nil ||

@@ -8,6 +8,7 @@ import (
 	"github.com/sre-agent/sre-agent/internal/webhook"
 	"github.com/sre-agent/sre-agent/internal/webhook/github"
 	"github.com/sre-agent/sre-agent/internal/webhook/github/githubtest"
+	"github.com/sre-agent/sre-agent/internal/webhook/payload"
 	"github.com/sre-agent/sre-agent/internal/webhook/webhooktest/check"
 )
 
@@ -44,7 +45,7 @@ func FuzzParse(f *testing.F) {
 		f.Add("status", body)
 	}
 	f.Fuzz(func(t *testing.T, event string, body []byte) {
-		if owner, name := github.Repository(body); strings.ContainsAny(owner+name, "/ \n\x00*>") {
+		if owner, name := github.Repository(payload.Unread(body)); strings.ContainsAny(owner+name, "/ \n\x00*>") {
 			t.Errorf("Repository = %q, %q", owner, name)
 		}
 		got, err := github.Parse(event, body)

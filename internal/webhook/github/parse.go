@@ -171,8 +171,8 @@ func plainURL(s string) string {
 
 // Repository returns the owner and name of the repository that a valid body speaks of, and empty strings when it
 // names none, as events of an organisation do. It reads only the repository's part of the body, whatever its size.
-func Repository(body []byte) (owner, name string) {
-	value := payload.Member(body, "repository")
+func Repository(body payload.Object) (owner, name string) {
+	value := body.Member("repository")
 	if value == nil {
 		return "", ""
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/sre-agent/sre-agent/internal/webhook/github"
 	"github.com/sre-agent/sre-agent/internal/webhook/github/githubtest"
+	"github.com/sre-agent/sre-agent/internal/webhook/payload"
 )
 
 func TestDuplicateKeysAreHarmless(t *testing.T) {
@@ -14,7 +15,7 @@ func TestDuplicateKeysAreHarmless(t *testing.T) {
 	if err != nil || event.Reason != "conclusion_skipped" {
 		t.Errorf("Parse = %+v, %v", event, err)
 	}
-	if owner, name := github.Repository(body); owner != "o" || name != "n" {
+	if owner, name := github.Repository(payload.Unread(body)); owner != "o" || name != "n" {
 		t.Errorf("Repository = %q, %q: want the last, as Parse reads it", owner, name)
 	}
 }
@@ -36,7 +37,7 @@ func TestRepository(t *testing.T) {
 		{"empty", "", "/"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			owner, name := github.Repository([]byte(tt.body))
+			owner, name := github.Repository(payload.Unread([]byte(tt.body)))
 			if got := owner + "/" + name; got != tt.want {
 				t.Errorf("Repository = %q, want %q", got, tt.want)
 			}

@@ -7,6 +7,7 @@ import (
 	"github.com/sre-agent/sre-agent/internal/webhook"
 	"github.com/sre-agent/sre-agent/internal/webhook/gitlab"
 	"github.com/sre-agent/sre-agent/internal/webhook/gitlab/gitlabtest"
+	"github.com/sre-agent/sre-agent/internal/webhook/payload"
 	"github.com/sre-agent/sre-agent/internal/webhook/webhooktest/check"
 )
 
@@ -35,7 +36,7 @@ func FuzzParse(f *testing.F) {
 		f.Add("job", body)
 	}
 	f.Fuzz(func(t *testing.T, event string, body []byte) {
-		gitlab.Repository(body)
+		gitlab.Repository(payload.Unread(body))
 		e, err := gitlab.Parse(event, body)
 		check.Parsed(t, gitlab.Provider, e, err)
 	})

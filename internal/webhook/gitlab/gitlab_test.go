@@ -15,6 +15,7 @@ import (
 	"github.com/sre-agent/sre-agent/internal/webhook"
 	"github.com/sre-agent/sre-agent/internal/webhook/gitlab"
 	"github.com/sre-agent/sre-agent/internal/webhook/gitlab/gitlabtest"
+	"github.com/sre-agent/sre-agent/internal/webhook/payload"
 	"github.com/sre-agent/sre-agent/internal/webhook/webhooktest/check"
 )
 
@@ -223,7 +224,7 @@ func TestRepository(t *testing.T) {
 		{"a file", `{"repository":{"homepage":"file:///acme/shop"}}`, "|"},
 		{"not JSON", `{"project":{"path_with`, "|"},
 	} {
-		if owner, name := gitlab.Repository([]byte(tt.body)); owner+"|"+name != tt.want {
+		if owner, name := gitlab.Repository(payload.Unread([]byte(tt.body))); owner+"|"+name != tt.want {
 			t.Errorf("%s: Repository = %q, %q", tt.name, owner, name)
 		}
 	}

@@ -124,14 +124,14 @@ func finished(c *payload.Checks, field, s string) time.Time {
 }
 
 // Repository returns the path of the group and the name of the project that a body speaks of.
-func Repository(body []byte) (owner, name string) {
+func Repository(body payload.Object) (owner, name string) {
 	path := ""
-	if p := payload.Member(body, "project"); p != nil {
+	if p := body.Member("project"); p != nil {
 		path = payload.MemberText(p, "path_with_namespace")
 	}
 	if path == "" {
 		var r repository
-		if json.Unmarshal(payload.Member(body, "repository"), &r) != nil {
+		if json.Unmarshal(body.Member("repository"), &r) != nil {
 			return "", ""
 		}
 		path = r.path()

@@ -7,6 +7,7 @@ import (
 	"github.com/sre-agent/sre-agent/internal/webhook"
 	"github.com/sre-agent/sre-agent/internal/webhook/jenkins"
 	"github.com/sre-agent/sre-agent/internal/webhook/jenkins/jenkinstest"
+	"github.com/sre-agent/sre-agent/internal/webhook/payload"
 	"github.com/sre-agent/sre-agent/internal/webhook/webhooktest/check"
 )
 
@@ -36,7 +37,7 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		_, event, _ := jenkins.Identify(&webhook.Request{Body: body})
-		jenkins.Repository(body)
+		jenkins.Repository(payload.Unread(body))
 		e, err := jenkins.Parse(event, body)
 		check.Parsed(t, jenkins.Provider, e, err)
 	})

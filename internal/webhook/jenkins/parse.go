@@ -165,8 +165,8 @@ func milliseconds(c *payload.Checks, field string, n int64) time.Time {
 }
 
 // Repository returns the owner and name of the repository that a body speaks of, and empty strings for none.
-func Repository(body []byte) (owner, name string) {
-	value := payload.Member(body, "build")
+func Repository(body payload.Object) (owner, name string) {
+	value := body.Member("build")
 	address, ok := payload.ParseGitAddress(payload.MemberText(value, "scm", "url"))
 	if !ok {
 		return "", ""

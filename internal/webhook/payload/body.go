@@ -22,21 +22,34 @@ const (
 	ReasonInvalid   = "invalid_payload"   // it is JSON, but a field that is needed is missing or out of bounds
 )
 
-// Valid checks that the body is one JSON object in UTF-8, in one pass and with bounded memory: more than 10,000 levels are
+// Read checks that the body is one JSON object in UTF-8, in one pass and with bounded memory: more than 10,000 levels are
 // refused. The error names the byte where it stopped.
-func Valid(body []byte) error {
+func Read(body []byte) (Object, error) {
 	// jsontext is several times as fast as encoding/json, which still has the last word and the better words.
-	if jsontext.Value(body).IsValid(asLax...) || json.Valid(body) {
+	if o, ok := index(body); ok {
+		return o, utf8Only(body)
+	}
+	if json.Valid(body) {
 		if trimmed := bytes.TrimLeft(body, " \t\r\n"); trimmed[0] != '{' {
-			return fault.Permf(ReasonMalformed, "body is not a JSON object")
+			return Object{}, fault.Permf(ReasonMalformed, "body is not a JSON object")
 		}
-		if at := notUTF8(body); at >= 0 {
-			return fault.Permf(ReasonMalformed, "body is not UTF-8 at byte %d", at)
-		}
-		return nil
+		return Unread(body), utf8Only(body)
 	}
 	var discard struct{}
-	return Malformed(json.Unmarshal(body, &discard))
+	return Object{}, Malformed(json.Unmarshal(body, &discard))
+}
+
+// Valid is Read for who needs no member.
+func Valid(body []byte) error {
+	_, err := Read(body)
+	return err
+}
+
+func utf8Only(body []byte) error {
+	if at := notUTF8(body); at >= 0 {
+		return fault.Permf(ReasonMalformed, "body is not UTF-8 at byte %d", at)
+	}
+	return nil
 }
 
 // asLax makes jsontext take what encoding/json takes. UTF-8 is looked at by itself: an escaped half of a surrogate pair,
@@ -87,74 +100,4 @@ func IsRepositoryPart(s string) bool {
 		}
 	}
 	return true
-}
-
-// Member returns the last value of a key in the body's outermost object, or nil. It trusts nothing: for bytes that
-// are not JSON it returns nil or bytes that a JSON decoder refuses.
-func Member(body []byte, key string) []byte {
-	var (
-		depth   int
-		isKey   bool // the next string at depth 1 is a key
-		wanted  bool // the value that comes is the wanted one
-		start   = -1
-		found   []byte
-		closeAt = func(end int) {
-			if wanted && start >= 0 {
-				found = body[start:end]
-			}
-			wanted, start = false, -1
-		}
-	)
-	for i := 0; i < len(body); i++ {
-		switch body[i] {
-		case '"':
-			end := stringEnd(body, i)
-			if end < 0 {
-				return nil
-			}
-			if depth == 1 && isKey {
-				wanted, isKey = string(body[i+1:end-1]) == key, false
-			}
-			i = end - 1
-		case ':':
-			if depth == 1 && wanted && start < 0 {
-				start = i + 1
-			}
-		case '{':
-			depth++
-			isKey = depth == 1
-		case '[':
-			depth++
-		case '}', ']':
-			if depth == 1 {
-				closeAt(i)
-			}
-			depth--
-		case ',':
-			if depth == 1 {
-				closeAt(i)
-				isKey = true
-			}
-		}
-	}
-	return found
-}
-
-// stringEnd returns the index after the closing quote of the string that opens at i, or -1.
-func stringEnd(body []byte, i int) int {
-	for i++; i < len(body); i++ {
-		next := bytes.IndexByte(body[i:], '"')
-		if next < 0 {
-			return -1
-		}
-		i += next
-		escapes := 0
-		for j := i - 1; j >= 0 && body[j] == '\\'; j-- {
-			escapes++
-		}
-		if escapes%2 == 0 {
-			return i + 1
-		}
-	}
-	return -1
 }

