@@ -54,7 +54,7 @@ func ingestGuards() []Guard {
 		},
 		{
 			Name: "utf-8", Promise: "I9", What: "a body that is not UTF-8 is refused, not silently changed",
-			Edits: []Edit{{"internal/webhook/payload/body.go", "func Valid(", "at >= 0", "at >= 1<<62"}},
+			Edits: []Edit{{"internal/webhook/payload/body.go", "func utf8Only(", "at >= 0", "at >= 1<<62"}},
 			Pkg:   e2ePkg, Run: "TestWhatIsNotSignedAsItIsLeavesNothing", Says: "not UTF-8: 202",
 		},
 		{
