@@ -139,8 +139,10 @@ func (t terminal) lastCheck(attempts []db.Attempt) {
 		t.lines(c.Command)
 		t.printf("  before the fix: exit code %d\n", c.Before.ExitCode)
 		t.lines(c.Before.Output)
-		t.printf("  with the fix: exit code %d\n", c.After.ExitCode)
-		t.lines(c.After.Output)
+		if c.After != (evidence.CheckRun{}) {
+			t.printf("  with the fix: exit code %d\n", c.After.ExitCode)
+			t.lines(c.After.Output)
+		}
 		return
 	}
 }

@@ -32,7 +32,8 @@ type Check struct {
 	// Source says where the command is from: repository, log or fixer.
 	Source string   `json:"source"`
 	Before CheckRun `json:"before"`
-	After  CheckRun `json:"after"`
+	// After is empty when the check was not run again.
+	After CheckRun `json:"after,omitzero"`
 }
 
 // Policy is the verdict of the rules on the patch.

@@ -26,7 +26,7 @@ import (
 // to start and says why.
 func Serve(ctx context.Context, env *program.Env) error {
 	cfg := env.Config
-	pipeline, err := newPipeline(ctx, env)
+	pipeline, err := NewPipeline(ctx, env)
 	if err != nil {
 		return fmt.Errorf("runner: %w", err)
 	}
@@ -60,7 +60,7 @@ func Serve(ctx context.Context, env *program.Env) error {
 	})
 }
 
-func newPipeline(ctx context.Context, env *program.Env) (*FixPipeline, error) {
+func NewPipeline(ctx context.Context, env *program.Env) (*FixPipeline, error) {
 	cfg := env.Config
 	box, err := sandbox.New(ctx, sandbox.Options{Bin: cfg.SandboxBin, Toolchains: toolchains(ctx, cfg), Log: env.Log})
 	if err != nil {

@@ -46,7 +46,7 @@ func (p *FixPipeline) patch(ctx context.Context, w *work) error {
 		return err
 	}
 	if len(changed) == 0 {
-		return fault.Permf(fix.ReasonNothingChanged, "%s changed nothing", w.fixPlan.Fixer)
+		return p.nothingChanged(ctx, w)
 	}
 	for _, path := range changed {
 		if !w.fixPlan.MayTouch(path) {
@@ -98,19 +98,10 @@ const (
 // verify runs the failing check without the patch and with it, each on a fresh tree: red, then green. The tree
 // with the patch is made from the very diff that is published.
 func (p *FixPipeline) verify(ctx context.Context, w *work) error {
-	check := &evidence.Check{Command: p.Redact.String(w.fixPlan.CheckCommand), Source: w.fixPlan.CheckFrom}
-	w.report.Check = check
-	before, err := p.check(ctx, w, "before", nil)
-	if err != nil {
+	if err := p.red(ctx, w); err != nil {
 		return err
 	}
-	check.Before = p.checkRun(before)
-	switch {
-	case before.Killed != "" || before.ExitCode == fix.CannotRun:
-		return fault.Permf(reasonCheckCannotRun, "the check could not be run here (%s)", how(before))
-	case before.ExitCode == 0:
-		return fault.Permf(reasonNotReproducible, "the check that was red in CI is green here without any change")
-	}
+	check := w.report.Check
 	after, err := p.check(ctx, w, "after", w.diff)
 	if err != nil {
 		return err
@@ -120,6 +111,31 @@ func (p *FixPipeline) verify(ctx context.Context, w *work) error {
 		return fault.Permf(reasonStillRed, "with the patch the check is still red (%s)", how(after))
 	}
 	return nil
+}
+
+// red runs the failing check without the patch: it has to be red here as well.
+func (p *FixPipeline) red(ctx context.Context, w *work) error {
+	w.report.Check = &evidence.Check{Command: p.Redact.String(w.fixPlan.CheckCommand), Source: w.fixPlan.CheckFrom}
+	before, err := p.check(ctx, w, "before", nil)
+	if err != nil {
+		return err
+	}
+	w.report.Check.Before = p.checkRun(before)
+	switch {
+	case before.Killed != "" || before.ExitCode == fix.CannotRun:
+		return fault.Permf(reasonCheckCannotRun, "the check could not be run here (%s)", how(before))
+	case before.ExitCode == 0:
+		return fault.Permf(reasonNotReproducible, "the check that was red in CI is green here without any change")
+	}
+	return nil
+}
+
+// nothingChanged says why a fixer found nothing to do: the check is not red here at all, or it is for another reason.
+func (p *FixPipeline) nothingChanged(ctx context.Context, w *work) error {
+	if err := p.red(ctx, w); err != nil {
+		return err
+	}
+	return fault.Permf(fix.ReasonNothingChanged, "%s changed nothing, and the check is red all the same", w.fixPlan.Fixer)
 }
 
 func (p *FixPipeline) check(ctx context.Context, w *work, name string, diff []byte) (sandbox.Result, error) {

@@ -82,6 +82,19 @@ func (s *Server) initBare(dir, branch string) error {
 	return nil
 }
 
+// Import makes a branch of a repository at a commit that a git directory on this machine has, with its history.
+func (s *Server) Import(owner, name, branch, gitDir, commit string) error {
+	if !importRE.MatchString(commit) {
+		return fmt.Errorf("import into %s/%s: %q is no commit id", owner, name, commit)
+	}
+	return s.withRepo(owner, name, func(re *repo) error {
+		_, err := s.gitIn(re.dir, "fetch", "--quiet", "--no-tags", "--update-shallow", "--", gitDir, commit+":refs/heads/"+branch)
+		return err
+	})
+}
+
+var importRE = regexp.MustCompile(`^[0-9a-f]{40}$`)
+
 // SetArchived makes a repository read-only, or lets it be written again.
 func (s *Server) SetArchived(owner, name string, archived bool) error {
 	return s.withRepo(owner, name, func(re *repo) error {
