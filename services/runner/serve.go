@@ -60,6 +60,7 @@ func Serve(ctx context.Context, env *program.Env) error {
 	})
 }
 
+// NewPipeline makes the fix pipeline as the configuration says, without what the database knows.
 func NewPipeline(ctx context.Context, env *program.Env) (*FixPipeline, error) {
 	cfg := env.Config
 	box, err := sandbox.New(ctx, sandbox.Options{Bin: cfg.SandboxBin, Toolchains: toolchains(ctx, cfg), Log: env.Log})
