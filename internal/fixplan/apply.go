@@ -100,7 +100,7 @@ func finish(plan Plan, before, now map[string][]byte, done []int, read Read) (Re
 func located(i int, op Operation, err error) error {
 	var p *fault.Permanent
 	if errors.As(err, &p) {
-		return fault.Permf(p.Reason, "/operations/%d, %s of %q: %w", i, op.Kind, op.File, p.Err)
+		return fault.Permf(p.Reason, "/operations/%d, %s of %q: %s", i, op.Kind, op.File, brief(p.Err.Error()))
 	}
 	return fmt.Errorf("/operations/%d, %s of %q: %w", i, op.Kind, op.File, err)
 }

@@ -49,10 +49,14 @@ func complete(data []byte) error {
 	return nil
 }
 
-// plainError keeps one line of a message, and not the parser's name for itself or our types.
+// plainError leaves away the parser's name for itself and for our types.
 func plainError(err error) string {
-	text, _, _ := strings.Cut(err.Error(), "\n")
-	text = strings.TrimPrefix(strings.TrimPrefix(text, "json: "), "jsontext: ")
-	text = strings.NewReplacer("Go ", "", "fixplan.", "", " of type ", " of kind ").Replace(text)
+	text := strings.TrimPrefix(strings.TrimPrefix(err.Error(), "json: "), "jsontext: ")
+	return brief(strings.NewReplacer("Go ", "", "fixplan.", "", " of type ", " of kind ").Replace(text))
+}
+
+// brief keeps the first line of a message, and not all of a long one: parsers quote what they were given.
+func brief(text string) string {
+	text, _, _ = strings.Cut(text, "\n")
 	return strings.ToValidUTF8(text[:min(len(text), 400)], "")
 }

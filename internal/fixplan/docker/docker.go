@@ -77,10 +77,10 @@ func (i image) String() string {
 
 // version reads what a plan asks for: tag, tag@digest, or a digest alone.
 func version(text string) (image, error) {
-	tag, digest, both := strings.Cut(strings.TrimPrefix(text, "@"), "@")
-	if !both && digestRE.MatchString(tag) {
-		return image{digest: tag}, nil
+	if digest := strings.TrimPrefix(text, "@"); digestRE.MatchString(digest) {
+		return image{digest: digest}, nil
 	}
+	tag, digest, both := strings.Cut(text, "@")
 	if !tagRE.MatchString(tag) || (both && !digestRE.MatchString(digest)) || strings.EqualFold(tag, "latest") {
 		return image{}, fault.Permf(edit.Invalid, "version %q is no tag and no digest, such as 1.2-slim or 1.2-slim@sha256:…", text)
 	}

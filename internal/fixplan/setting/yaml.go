@@ -3,6 +3,7 @@ package setting
 import (
 	"bytes"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -16,11 +17,23 @@ import (
 	"github.com/sre-agent/sre-agent/internal/fixplan/edit"
 )
 
+// mark is a byte order mark.
+var mark = []byte("\xef\xbb\xbf")
+
 // maxYAML is the largest YAML file that is read: the parser's cost grows faster than the file.
 const maxYAML = 128 << 10
 
 // inYAML changes a setting of a file with one document. A part of the key that is a number names a list's item.
 func inYAML(src []byte, set edit.Setting) ([]byte, error) {
+	text, marked := bytes.CutPrefix(src, mark)
+	out, err := inPlainYAML(text, set)
+	if marked && err == nil {
+		return append(slices.Clone(mark), out...), nil
+	}
+	return out, err
+}
+
+func inPlainYAML(src []byte, set edit.Setting) ([]byte, error) {
 	root, err := readYAML(src)
 	if err != nil {
 		return nil, err
@@ -58,8 +71,8 @@ func readYAML(src []byte) (root ast.Node, err error) {
 	if err := edit.Shallow(src); err != nil {
 		return nil, err
 	}
-	// The parser counts some lines with \r\n twice; a blank in place of \r moves nothing.
-	text := bytes.ReplaceAll(src, []byte("\r\n"), []byte(" \n"))
+	// The parser counts some lines that end in \r\n twice; without \r lines and columns are the same.
+	text := bytes.ReplaceAll(src, []byte("\r\n"), []byte("\n"))
 	if err := plainYAML(text); err != nil {
 		return nil, err
 	}
@@ -133,6 +146,10 @@ func offset(src []byte, tk *token.Token) (int, bool) {
 		at += n
 	}
 	want := strings.TrimSpace(tk.Origin)
+	// The parser counts the blanks that follow a plain scalar into its column.
+	for n := 0; n < 100 && at > 0 && src[at-1] != '\n' && !strings.HasPrefix(string(src[at:min(len(src), at+len(want))]), want); n++ {
+		at--
+	}
 	return at, want != "" && strings.HasPrefix(string(src[at:]), want)
 }
 
