@@ -12,7 +12,7 @@ import (
 	"github.com/sre-agent/sre-agent/internal/fixplan"
 )
 
-// aPin asks each adapter for something.
+// targets asks each adapter for something.
 func targets() map[string]fixplan.Operation {
 	out := map[string]fixplan.Operation{}
 	for file, d := range map[string]fixplan.Details{
