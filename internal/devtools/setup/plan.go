@@ -33,6 +33,7 @@ var tools = []tool{
 	{"C compiler", []purpose{forTest}, []string{"gcc", "libc6-dev"}, ""}, // for go test -race
 	{"node", []purpose{forTest}, []string{"nodejs"}, "node"},
 	{"npm", []purpose{forTest}, []string{"npm"}, "node"},
+	{"python3", []purpose{forTest}, []string{"python3", "python3-pip"}, "python"}, // reads what fix plans write
 }
 
 // machine is what the plan depends on.
