@@ -15,10 +15,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/bmatcuk/doublestar/v4"
 	"github.com/goccy/go-yaml"
 
 	"github.com/sre-agent/sre-agent/internal/fault"
+	"github.com/sre-agent/sre-agent/internal/policy"
 )
 
 const (
@@ -33,17 +33,17 @@ const (
 // Mode says how far the agent may go in a repository.
 type Mode string
 
-// The modes: do nothing, do everything but publish, open pull requests.
+// The modes: do nothing, do everything but publish, propose a fix in a comment, open pull requests.
 const (
-	ModeOff    Mode = "off"
-	ModeShadow Mode = "shadow"
-	ModePR     Mode = "pr"
+	ModeOff     Mode = "off"
+	ModeShadow  Mode = "shadow"
+	ModeSuggest Mode = "suggest"
+	ModePR      Mode = "pr"
 )
 
 const (
 	maxChecks = 100
 	maxRun    = 8 << 10
-	maxForbid = 200
 )
 
 // Config is a repository's settings.
@@ -62,10 +62,8 @@ type Check struct {
 	Run      string `yaml:"run"`
 }
 
-// Policy adds to the default policy.
-type Policy struct {
-	Forbid []string `yaml:"forbid"`
-}
+// Policy tightens the policy that holds without it.
+type Policy = policy.Settings
 
 // Default are the settings of a repository without a file.
 func Default() *Config { return &Config{Version: 1, Mode: ModePR} }
@@ -110,7 +108,7 @@ func explain(err error) error {
 	}
 	advice := "correct it"
 	if strings.Contains(e.GetMessage(), "unknown field") {
-		advice = "remove it or correct its name; known are version, mode, checks (workflow, job, run), fixers and policy (forbid)"
+		advice = "remove it or correct its name; known are version, mode, checks (workflow, job, run), fixers and policy (allow, forbid, max_files, max_added_lines, max_removed_lines, max_bytes, max_safe_danger)"
 	}
 	return fmt.Errorf("%s, line %d: %s: %s", Path, e.GetToken().Position.Line, firstLine(e.GetMessage()), advice)
 }
@@ -127,9 +125,9 @@ func (c *Config) validate(data []byte) error {
 		return at(data, "$.version", "version is %d: write version: 1", c.Version)
 	}
 	switch c.Mode {
-	case ModeOff, ModeShadow, ModePR:
+	case ModeOff, ModeShadow, ModeSuggest, ModePR:
 	default:
-		return at(data, "$.mode", "mode is %q: write off, shadow or pr (off in quotes if your editor changes it)", c.Mode)
+		return at(data, "$.mode", "mode is %q: write off, shadow, suggest or pr (off in quotes if your editor changes it)", c.Mode)
 	}
 	if len(c.Checks) > maxChecks {
 		return at(data, "$.checks", "%d checks: write at most %d", len(c.Checks), maxChecks)
@@ -144,15 +142,20 @@ func (c *Config) validate(data []byte) error {
 			return at(data, fmt.Sprintf("$.fixers[%d]", i), "%q is no fixer's name: use lower-case letters, digits and dashes", name)
 		}
 	}
-	if len(c.Policy.Forbid) > maxForbid {
-		return at(data, "$.policy.forbid", "%d forbidden globs: write at most %d", len(c.Policy.Forbid), maxForbid)
+	return policyProblem(data, "$.policy", c.Policy)
+}
+
+// policyProblem says what is wrong with a policy whose settings are below a path.
+func policyProblem(data []byte, below string, settings Policy) error {
+	var p *policy.Problem
+	if !errors.As(settings.Validate(), &p) {
+		return nil
 	}
-	for i, glob := range c.Policy.Forbid {
-		if glob == "" || !doublestar.ValidatePattern(glob) {
-			return at(data, fmt.Sprintf("$.policy.forbid[%d]", i), "%q is no glob: use *, ** and ? as in generated/**", glob)
-		}
+	where := below + "." + p.Field
+	if p.Index >= 0 {
+		where = fmt.Sprintf("%s[%d]", where, p.Index)
 	}
-	return nil
+	return at(data, where, "%s", p.Text)
 }
 
 // at makes an error that says the line of what is at the path, if the file has it.
