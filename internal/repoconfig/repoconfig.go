@@ -1,7 +1,7 @@
 // Package repoconfig reads a repository's .sre-agent.yaml.
 //
 // It promises that a file is taken whole or refused with the line and what to do: nothing in it is passed over in
-// silence. It reads bytes that came from the base branch; who calls it sees to that. It is pure, and bounded: no
+// silence. It reads bytes that came from the base branch; who calls it sees to that. Parsing is pure, and bounded: no
 // anchors, aliases or tags, and no deep nesting.
 package repoconfig
 
@@ -84,20 +84,31 @@ func Parse(data []byte) (cfg *Config, err error) {
 	}
 	cfg = Default()
 	cfg.Version = 0
-	dec := yaml.NewDecoder(bytes.NewReader(data), yaml.Strict())
-	switch err := dec.Decode(cfg); {
+	switch err := decode(data, cfg); {
 	case errors.Is(err, io.EOF):
 		return Default(), nil
 	case err != nil:
-		return nil, fault.Perm(ReasonBad, explain(err))
-	}
-	if err := dec.Decode(new(Config)); !errors.Is(err, io.EOF) {
-		return nil, fault.Permf(ReasonBad, "%s holds a second document: remove it", Path)
+		return nil, fault.Perm(ReasonBad, err)
 	}
 	if err := cfg.validate(data); err != nil {
 		return nil, fault.Perm(ReasonBad, err)
 	}
 	return cfg, nil
+}
+
+// decode reads the one document of a file. An empty file is io.EOF.
+func decode(data []byte, into any) error {
+	dec := yaml.NewDecoder(bytes.NewReader(data), yaml.Strict())
+	switch err := dec.Decode(into); {
+	case errors.Is(err, io.EOF):
+		return io.EOF
+	case err != nil:
+		return explain(err)
+	}
+	if err := dec.Decode(new(any)); !errors.Is(err, io.EOF) {
+		return fmt.Errorf("%s holds a second document: remove it", Path)
+	}
+	return nil
 }
 
 // explain keeps the line and the reason of a YAML error, and drops the excerpt of the file around it.
