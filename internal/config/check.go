@@ -27,6 +27,7 @@ var checkWords = map[string]string{
 	"gitlabhooks": "project:path:id or group:path:id, separated by commas",
 	"appid":       "letters, digits and points",
 	"pem":         "an RSA private key in PEM form, of several lines",
+	"scanners":    "osv-scanner, trivy or syft, or absolute paths of them, separated by commas",
 	"person":      "a name of at most 100 characters without line ends and < >",
 }
 
@@ -34,6 +35,12 @@ var checks = map[string]func(string) bool{
 	"address": isAddress,
 	"paths": func(s string) bool {
 		return !slices.ContainsFunc(split(s), func(p string) bool { return !filepath.IsAbs(p) })
+	},
+	"scanners": func(s string) bool {
+		return !slices.ContainsFunc(split(s), func(p string) bool {
+			name := filepath.Base(p)
+			return name != p && !filepath.IsAbs(p) || !slices.Contains([]string{"osv-scanner", "trivy", "syft"}, name)
+		})
 	},
 	"goproxy":     func(s string) bool { return s == "off" || allURLs(split(s), []string{"http", "https"}) },
 	"email":       isEmail,

@@ -34,6 +34,7 @@ type Config struct {
 	HTTP         `title:"HTTP"`
 	Workers      `title:"Workers"`
 	Sandbox      `title:"Sandbox"`
+	Rules        `title:"Policy and scan"`
 	PullRequests `title:"Commits and pull requests"`
 	Logging      `title:"Logs"`
 
@@ -160,6 +161,16 @@ type Sandbox struct {
 
 // SandboxTimeout is the time for one command in the sandbox.
 func (s Sandbox) SandboxTimeout() time.Duration { return seconds(s.SandboxTimeoutSeconds) }
+
+// Rules is what a patch is judged by.
+type Rules struct {
+	PolicyFile     string `env:"POLICY_FILE" for:"runner,publisher,all" example:"/etc/sre-agent/policy.yaml" desc:"A policy of your own, in the form of the policy part of .sre-agent.yaml: its limits and allowed paths stand instead of the default ones, its forbidden paths are added. The runner and the publisher judge by the same file; a bad one refuses the start."`
+	Scanners       List   `env:"SCANNERS" for:"runner,all" check:"scanners" example:"osv-scanner,/opt/bin/trivy" desc:"More scanners that look at the tree before and after a patch: osv-scanner, trivy or syft, by name or absolute path. Each has to be there when the runner starts."`
+	ScannerSeconds int    `env:"SCANNER_TIMEOUT_SECONDS" envDefault:"300" for:"runner,all" min:"1" max:"3600" unit:"seconds" desc:"Time for one scanner to look at one tree."`
+}
+
+// ScannerTimeout is the time for one scanner to look at one tree.
+func (r Rules) ScannerTimeout() time.Duration { return seconds(r.ScannerSeconds) }
 
 // PullRequests is who the commits are by, and how pull requests are opened.
 type PullRequests struct {

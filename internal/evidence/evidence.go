@@ -54,6 +54,8 @@ type Report struct {
 	Files   []string `json:"files,omitempty"`
 	Check   *Check   `json:"check,omitempty"`
 	Policy  *Policy  `json:"policy,omitempty"`
+	// Diff is the patch of a run that publishes none: a policy refused it, or the repository's mode holds it back.
+	Diff string `json:"diff,omitempty"`
 }
 
 // JSON encodes the report.

@@ -20,8 +20,15 @@ import (
 // MaxBytes is the size above which a diff is not even read. The policy's own limit is far lower.
 const MaxBytes = 8 << 20
 
-// ReasonBad is the reason of every error of Parse.
-const ReasonBad = "bad_patch"
+// The reasons of Parse's errors. ReasonBad is that of a diff that git would not have written, or that can be read in
+// two ways; the others say what is wrong with a path.
+const (
+	ReasonBad       = "bad_patch"
+	ReasonTwice     = "changed_twice"
+	ReasonPath      = "bad_path"
+	ReasonOutside   = "path_outside_tree"
+	ReasonGitFolder = "git_folder"
+)
 
 // Git's file modes, as they stand in a diff.
 const (
@@ -37,6 +44,8 @@ type Patch struct {
 	// Added and Removed are the changed lines of text files, in the order of the diff.
 	Added   []Line
 	Removed []Line
+	// Context are the lines around the changes, as they are after them.
+	Context []Line
 	// Bytes is the size of the diff itself.
 	Bytes int
 }
@@ -114,12 +123,15 @@ func Parse(diff []byte) (*Patch, error) {
 	seen := map[string]bool{}
 	for _, gf := range files {
 		f, err := p.add(gf)
+		if _, named := fault.Reason(err); named {
+			return nil, err
+		}
 		if err != nil {
 			return nil, fault.Perm(ReasonBad, err)
 		}
 		for _, path := range f.Paths() {
 			if seen[path] {
-				return nil, fault.Permf(ReasonBad, "%q is changed twice", path)
+				return nil, fault.Permf(ReasonTwice, "%q is changed twice", path)
 			}
 			seen[path] = true
 		}
@@ -162,6 +174,7 @@ func (p *Patch) add(gf *gitdiff.File) (File, error) {
 				f.Removed++
 				oldLine++
 			case gitdiff.OpContext:
+				p.Context = append(p.Context, Line{File: f.Path(), Number: newLine, Text: text})
 				oldLine++
 				newLine++
 			}

@@ -34,6 +34,7 @@ func TestAnOrdinaryChangeIsReadWhole(t *testing.T) {
 		Files:   []patch.File{{OldPath: "main.go", NewPath: "main.go", Added: 2, Removed: 1, OldMode: patch.ModeRegular}},
 		Added:   []patch.Line{{File: "main.go", Number: 2}, {File: "main.go", Number: 3, Text: "func main() {}"}},
 		Removed: []patch.Line{{File: "main.go", Number: 2, Text: "func main(){}"}},
+		Context: []patch.Line{{File: "main.go", Number: 1, Text: "package main"}, {File: "main.go", Number: 4, Text: "// end"}},
 		Bytes:   len(simple),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -128,44 +129,64 @@ func header(name string) string {
 }
 
 func TestHostileDiffsAreRefused(t *testing.T) {
-	tests := map[string]string{
-		"a path that climbs out":                      header("../x"),
-		"a path that climbs out below":                header("a/../../x"),
-		"an absolute path":                            header("/etc/passwd"),
-		"a drive letter":                              header("C:/x"),
-		"git's folder":                                header(".git/hooks/pre-commit"),
-		"git's folder below":                          header("a/.git/config"),
-		"git's folder in capitals":                    header(".GIT/config"),
-		"git's folder with a trailing blank":          header(".git /config"),
-		"git's folder with a trailing dot":            header(".git./config"),
-		"git's short name":                            header("git~1/config"),
-		"an NTFS stream":                              header(".git::$INDEX_ALLOCATION/config"),
-		"an HFS invisible character":                  header(".g\u200cit/config"),
-		"a backslash":                                 header(`.git\config`),
-		"a control character":                         header("a\x01b"),
-		"a quoted NUL":                                strings.ReplaceAll(header("X"), "b/X", `"b/a\000b"`),
-		"a quoted line end":                           "diff --git \"a/a\\nb\" \"b/a\\nb\"\nnew file mode 100644\nindex 0000000..1111111\n",
-		"text before the first file":                  "From: me\n" + simple,
-		"text between files":                          simple + "hello\n" + header("y"),
-		"a traditional diff":                          "--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n",
-		"a diff hidden after another in the old form": simple + "--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n",
-		"a hunk cut short":                            strings.TrimSuffix(simple, " // end\n"),
-		"a hunk that lies about its length":           strings.Replace(simple, "+1,4", "+1,3", 1),
-		"a file changed twice":                        simple + simple,
-		"a strange mode":                              strings.Replace(header("x"), "100644", "100777", 1),
-		"another name without a rename":               strings.Replace(simple, "+++ b/main.go", "+++ b/other.go", 1),
-		"no last line end":                            strings.TrimSuffix(simple, "\n"),
-		"a combined diff":                             "diff --cc x\nindex 1,2..3\n",
-		"too many bytes":                              strings.Repeat("x", patch.MaxBytes+1),
+	tests := map[string]struct{ diff, want string }{
+		"a path that climbs out":                           {header("../x"), patch.ReasonOutside},
+		"a path that climbs out below":                     {header("a/../../x"), patch.ReasonOutside},
+		"an absolute path":                                 {header("/etc/passwd"), patch.ReasonBad},
+		"a drive letter":                                   {header("C:/x"), patch.ReasonOutside},
+		"git's folder":                                     {header(".git/hooks/pre-commit"), patch.ReasonGitFolder},
+		"git's folder below":                               {header("a/.git/config"), patch.ReasonGitFolder},
+		"git's folder in capitals":                         {header(".GIT/config"), patch.ReasonGitFolder},
+		"git's folder with a trailing blank":               {header(".git /config"), patch.ReasonGitFolder},
+		"git's folder with a trailing dot":                 {header(".git./config"), patch.ReasonGitFolder},
+		"git's short name":                                 {header("git~1/config"), patch.ReasonGitFolder},
+		"an NTFS stream":                                   {header(".git::$INDEX_ALLOCATION/config"), patch.ReasonGitFolder},
+		"an HFS invisible character":                       {header(".g\u200cit/config"), patch.ReasonPath},
+		"a backslash":                                      {header(`.git\config`), patch.ReasonPath},
+		"a control character":                              {header("a\x01b"), patch.ReasonPath},
+		"a quoted NUL":                                     {strings.ReplaceAll(header("X"), "b/X", `"b/a\000b"`), patch.ReasonPath},
+		"a quoted line end":                                {"diff --git \"a/a\\nb\" \"b/a\\nb\"\nnew file mode 100644\nindex 0000000..1111111\n", patch.ReasonPath},
+		"text before the first file":                       {"From: me\n" + simple, patch.ReasonBad},
+		"text between files":                               {simple + "hello\n" + header("y"), patch.ReasonBad},
+		"a traditional diff":                               {"--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n", patch.ReasonBad},
+		"a diff hidden after another in the old form":      {simple + "--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n", patch.ReasonBad},
+		"a hunk cut short":                                 {strings.TrimSuffix(simple, " // end\n"), patch.ReasonBad},
+		"a hunk that lies about its length":                {strings.Replace(simple, "+1,4", "+1,3", 1), patch.ReasonBad},
+		"a file changed twice":                             {simple + simple, patch.ReasonTwice},
+		"a strange mode":                                   {strings.Replace(header("x"), "100644", "100777", 1), patch.ReasonBad},
+		"another name without a rename":                    {strings.Replace(simple, "+++ b/main.go", "+++ b/other.go", 1), patch.ReasonBad},
+		"no last line end":                                 {strings.TrimSuffix(simple, "\n"), patch.ReasonBad},
+		"a combined diff":                                  {"diff --cc x\nindex 1,2..3\n", patch.ReasonBad},
+		"git's folder in octal":                            {quoted(`\056git/config`), patch.ReasonGitFolder},
+		"a climb in octal":                                 {quoted(`\056\056/x`), patch.ReasonOutside},
+		"a carriage return in octal":                       {quoted(`a\015`), patch.ReasonPath},
+		"header lines with carriage returns":               {strings.ReplaceAll(header("x"), "\n", "\r\n"), patch.ReasonBad},
+		"a carriage return after the name":                 {strings.Replace(header("x"), "b/x\n", "b/x\r\n", 1), patch.ReasonBad},
+		"two sections for one new file":                    {header("x") + header("x"), patch.ReasonTwice},
+		"a deletion and a new file of one name":            {header("x") + "diff --git a/x b/x\ndeleted file mode 100644\nindex 1111111..0000000\n--- a/x\n+++ /dev/null\n@@ -1 +0,0 @@\n-x\n", patch.ReasonTwice},
+		"a rename onto a file that is changed too":         {header("y") + renamed("x", "y"), patch.ReasonTwice},
+		"a rename into git's folder":                       {renamed("x", ".git/hooks/post-checkout"), patch.ReasonGitFolder},
+		"a copy out of the tree":                           {strings.ReplaceAll(renamed("x", "../y"), "rename", "copy"), patch.ReasonOutside},
+		"names that say one thing above and another below": {strings.Replace(header("x"), "+++ b/x", "+++ b/.git/config", 1), patch.ReasonBad},
+		"too many bytes":                                   {strings.Repeat("x", patch.MaxBytes+1), patch.ReasonBad},
 	}
-	for name, diff := range tests {
+	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			p, err := patch.Parse([]byte(diff))
-			if reason, _ := fault.Reason(err); reason != patch.ReasonBad {
-				t.Fatalf("got %+v, %v", p, err)
+			p, err := patch.Parse([]byte(tt.diff))
+			if reason, _ := fault.Reason(err); reason != tt.want {
+				t.Fatalf("want %s, got %+v, %v", tt.want, p, err)
 			}
 		})
 	}
+}
+
+// quoted is a new file whose name git would write in quotes.
+func quoted(name string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(header("X"), "a/X", `"a/`+name+`"`), "b/X", `"b/`+name+`"`)
+}
+
+func renamed(from, to string) string {
+	return "diff --git a/" + from + " b/" + to + "\nsimilarity index 100%\nrename from " + from + "\nrename to " + to + "\n"
 }
 
 func TestOrdinaryPathsAreAllowed(t *testing.T) {

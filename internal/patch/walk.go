@@ -59,20 +59,35 @@ func (w *walker) file() error {
 		return fmt.Errorf("expected a file header")
 	}
 	w.n.files++
+	start := w.at
 	w.at++
 	w.skip(headerLine.Match)
 	switch {
 	case binaryHeader.Match(w.peek()):
 		w.at++
 		w.skip(binaryData.Match)
-		return nil
+		return w.noReturns(start)
 	case bytes.HasPrefix(w.peek(), []byte("--- ")):
 		w.at++
 		if !bytes.HasPrefix(w.peek(), []byte("+++ ")) {
 			return fmt.Errorf("expected +++")
 		}
 		w.at++
+		if err := w.noReturns(start); err != nil {
+			return err
+		}
 		return w.hunks()
+	}
+	return w.noReturns(start)
+}
+
+// noReturns refuses carriage returns in the header that ends here: the parser trims what git takes for a part of a
+// name.
+func (w *walker) noReturns(start int) error {
+	for _, line := range w.lines[start:w.at] {
+		if bytes.ContainsRune(line, '\r') {
+			return fmt.Errorf("carriage return in a header")
+		}
 	}
 	return nil
 }

@@ -1,6 +1,10 @@
 package policy
 
-import "github.com/sre-agent/sre-agent/internal/patch"
+import (
+	"slices"
+
+	"github.com/sre-agent/sre-agent/internal/patch"
+)
 
 // Danger is how much a patch deserves a person's eye, with what it is made of.
 type Danger struct {
@@ -50,8 +54,26 @@ var risky = []struct {
 	{"security code", pointsRiskyPath, []string{"**/auth/**", "**/security/**", "**/crypto/**", "**/payments/**"}},
 }
 
-// danger adds up the factors; each kind of risky path counts once.
-func danger(p *patch.Patch) Danger {
+// Kind says what made a patch: a fixer's or an operation's kind.
+type Kind string
+
+// The kinds of fixers; the kinds of a plan's operations have the names that the plan gives them.
+const (
+	KindFormat   Kind = "format"
+	KindLint     Kind = "lint"
+	KindLock     Kind = "lock"
+	KindGenerate Kind = "generate"
+	KindAgent    Kind = "agent"
+)
+
+// kindPoints say how much a kind can go wrong. A formatter's change means nothing; code that was thought up does.
+var kindPoints = map[Kind]int{
+	KindFormat: 0, KindLint: 5, KindLock: 5, KindGenerate: 5, KindAgent: 20,
+	"remove_unused": 5, "pin_dependency": 5, "add_dependency": 10, "update_config": 10, "modify_code": 15,
+}
+
+// danger adds up the factors; each kind of risky path, and each kind of operation, counts once.
+func danger(p *patch.Patch, kinds []Kind) Danger {
 	lines := 0
 	for _, f := range p.Files {
 		lines += f.Added + f.Removed
@@ -64,6 +86,14 @@ func danger(p *patch.Patch) Danger {
 		if touches(p, kind.globs) {
 			d.add("risky path: "+kind.name, kind.points)
 		}
+	}
+	kinds = slices.Sorted(slices.Values(kinds)) // the caller's own stays as it is
+	for _, kind := range slices.Compact(kinds) {
+		points, known := kindPoints[kind]
+		if !known {
+			points = pointsRiskyPath
+		}
+		d.add("operation: "+string(kind), points)
 	}
 	return d
 }

@@ -1,14 +1,11 @@
 // Package policy says whether a patch may be published, and how dangerous it is.
 //
 // It promises that a verdict depends on the patch and the rules alone, that every refusal names its rule and
-// file, and that a rule is only ever added to by a repository's settings, never lifted. One predicate a file.
+// file, that only what the patch adds or takes away counts (what was there before is no finding), and that a
+// repository's settings only ever add to a rule. One predicate a file.
 package policy
 
 import (
-	"fmt"
-
-	"github.com/bmatcuk/doublestar/v4"
-
 	"github.com/sre-agent/sre-agent/internal/patch"
 )
 
@@ -26,8 +23,14 @@ const (
 	ReasonGitlink    = "gitlink"
 	ReasonMode       = "mode_change"
 	ReasonBinary     = "binary"
+	ReasonSecret     = "secret_pattern"
+	ReasonHook       = "install_hook"
+	ReasonSource     = "dependency_source"
 	ReasonTestGone   = "test_deleted"
-	ReasonTestWeak   = "test_skipped"
+	ReasonTestSkip   = "test_skipped"
+	ReasonTestWeak   = "test_weakened"
+	ReasonSilenced   = "check_silenced"
+	ReasonThreshold  = "threshold_lowered"
 )
 
 // The classes of a patch by its danger.
@@ -39,11 +42,13 @@ const (
 // Rules are the limits of a patch. A glob without a slash matches a name at any depth, one with a slash matches
 // from the root; case never matters, because a file system may ignore it.
 type Rules struct {
-	Allow, Forbid []string
-	MaxFiles      int
-	MaxAdded      int
-	MaxRemoved    int
-	MaxBytes      int
+	// Allow are lists of globs: a path has to match one of each list.
+	Allow      [][]string
+	Forbid     []string
+	MaxFiles   int
+	MaxAdded   int
+	MaxRemoved int
+	MaxBytes   int
 	// MaxSafe is the highest danger score that is still safe.
 	MaxSafe int
 }
@@ -67,7 +72,7 @@ type Verdict struct {
 // Default are the rules that hold everywhere.
 func Default() Rules {
 	return Rules{
-		Allow:      []string{"**"},
+		Allow:      [][]string{{"**"}},
 		Forbid:     forbidden(),
 		MaxFiles:   5,
 		MaxAdded:   200,
@@ -83,24 +88,23 @@ func (r Rules) Forbidding(globs ...string) Rules {
 	return r
 }
 
-// Validate says which glob is malformed: a glob that never matches would forbid nothing.
-func (r Rules) Validate() error {
-	for _, glob := range append(append([]string(nil), r.Allow...), r.Forbid...) {
-		if glob == "" || !doublestar.ValidatePattern(glob) {
-			return fmt.Errorf("policy: malformed glob %q", glob)
-		}
-	}
-	return nil
-}
-
-// Check judges a patch.
-func Check(p *patch.Patch, rules Rules) Verdict {
-	v := Verdict{Reason: ReasonWithin, Danger: danger(p)}
+// Check judges a patch. The kinds say what made it, for the danger score; they change nothing else.
+func Check(p *patch.Patch, rules Rules, kinds ...Kind) Verdict {
+	v := Verdict{Reason: ReasonWithin, Danger: danger(p, kinds)}
 	for _, predicate := range []func(*patch.Patch, Rules) []Finding{
 		notEmpty,
 		pathsAllowed,
 		kindsAllowed,
+		secretsAbsent,
+		hooksAbsent,
+		sourcesKept,
+		hostsKept,
+		imagesKept,
 		testsKept,
+		testsRun,
+		assertionsKept,
+		checksKept,
+		thresholdsKept,
 		withinLimits,
 	} {
 		v.Details = append(v.Details, predicate(p, rules)...)

@@ -31,7 +31,7 @@ func New(known []string) *Redactor {
 	seen := map[string]bool{}
 	for _, secret := range known {
 		for _, part := range parts(secret) {
-			for _, form := range forms(part) {
+			for _, form := range Forms(part) {
 				seen[form] = true
 			}
 		}
@@ -84,7 +84,8 @@ func parts(secret string) []string {
 	return out
 }
 
-func forms(secret string) []string {
+// Forms are the encodings of a secret that are looked for, the secret itself among them.
+func Forms(secret string) []string {
 	out := []string{
 		secret,
 		url.QueryEscape(secret), url.PathEscape(secret), lowerEscapes(url.QueryEscape(secret)), lowerEscapes(url.PathEscape(secret)),

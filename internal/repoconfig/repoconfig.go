@@ -1,7 +1,7 @@
 // Package repoconfig reads a repository's .sre-agent.yaml.
 //
 // It promises that a file is taken whole or refused with the line and what to do: nothing in it is passed over in
-// silence. It reads bytes that came from the base branch; who calls it sees to that. It is pure, and bounded: no
+// silence. It reads bytes that came from the base branch; who calls it sees to that. Parsing is pure, and bounded: no
 // anchors, aliases or tags, and no deep nesting.
 package repoconfig
 
@@ -15,10 +15,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/bmatcuk/doublestar/v4"
 	"github.com/goccy/go-yaml"
 
 	"github.com/sre-agent/sre-agent/internal/fault"
+	"github.com/sre-agent/sre-agent/internal/policy"
 )
 
 const (
@@ -33,17 +33,17 @@ const (
 // Mode says how far the agent may go in a repository.
 type Mode string
 
-// The modes: do nothing, do everything but publish, open pull requests.
+// The modes: do nothing, do everything but publish, propose a fix in a comment, open pull requests.
 const (
-	ModeOff    Mode = "off"
-	ModeShadow Mode = "shadow"
-	ModePR     Mode = "pr"
+	ModeOff     Mode = "off"
+	ModeShadow  Mode = "shadow"
+	ModeSuggest Mode = "suggest"
+	ModePR      Mode = "pr"
 )
 
 const (
 	maxChecks = 100
 	maxRun    = 8 << 10
-	maxForbid = 200
 )
 
 // Config is a repository's settings.
@@ -62,10 +62,8 @@ type Check struct {
 	Run      string `yaml:"run"`
 }
 
-// Policy adds to the default policy.
-type Policy struct {
-	Forbid []string `yaml:"forbid"`
-}
+// Policy tightens the policy that holds without it.
+type Policy = policy.Settings
 
 // Default are the settings of a repository without a file.
 func Default() *Config { return &Config{Version: 1, Mode: ModePR} }
@@ -86,20 +84,31 @@ func Parse(data []byte) (cfg *Config, err error) {
 	}
 	cfg = Default()
 	cfg.Version = 0
-	dec := yaml.NewDecoder(bytes.NewReader(data), yaml.Strict())
-	switch err := dec.Decode(cfg); {
+	switch err := decode(data, cfg); {
 	case errors.Is(err, io.EOF):
 		return Default(), nil
 	case err != nil:
-		return nil, fault.Perm(ReasonBad, explain(err))
-	}
-	if err := dec.Decode(new(Config)); !errors.Is(err, io.EOF) {
-		return nil, fault.Permf(ReasonBad, "%s holds a second document: remove it", Path)
+		return nil, fault.Perm(ReasonBad, err)
 	}
 	if err := cfg.validate(data); err != nil {
 		return nil, fault.Perm(ReasonBad, err)
 	}
 	return cfg, nil
+}
+
+// decode reads the one document of a file. An empty file is io.EOF.
+func decode(data []byte, into any) error {
+	dec := yaml.NewDecoder(bytes.NewReader(data), yaml.Strict())
+	switch err := dec.Decode(into); {
+	case errors.Is(err, io.EOF):
+		return io.EOF
+	case err != nil:
+		return explain(err)
+	}
+	if err := dec.Decode(new(any)); !errors.Is(err, io.EOF) {
+		return fmt.Errorf("%s holds a second document: remove it", Path)
+	}
+	return nil
 }
 
 // explain keeps the line and the reason of a YAML error, and drops the excerpt of the file around it.
@@ -110,7 +119,7 @@ func explain(err error) error {
 	}
 	advice := "correct it"
 	if strings.Contains(e.GetMessage(), "unknown field") {
-		advice = "remove it or correct its name; known are version, mode, checks (workflow, job, run), fixers and policy (forbid)"
+		advice = "remove it or correct its name; known are version, mode, checks (workflow, job, run), fixers and policy (allow, forbid, max_files, max_added_lines, max_removed_lines, max_bytes, max_safe_danger)"
 	}
 	return fmt.Errorf("%s, line %d: %s: %s", Path, e.GetToken().Position.Line, firstLine(e.GetMessage()), advice)
 }
@@ -127,9 +136,9 @@ func (c *Config) validate(data []byte) error {
 		return at(data, "$.version", "version is %d: write version: 1", c.Version)
 	}
 	switch c.Mode {
-	case ModeOff, ModeShadow, ModePR:
+	case ModeOff, ModeShadow, ModeSuggest, ModePR:
 	default:
-		return at(data, "$.mode", "mode is %q: write off, shadow or pr (off in quotes if your editor changes it)", c.Mode)
+		return at(data, "$.mode", "mode is %q: write off, shadow, suggest or pr (off in quotes if your editor changes it)", c.Mode)
 	}
 	if len(c.Checks) > maxChecks {
 		return at(data, "$.checks", "%d checks: write at most %d", len(c.Checks), maxChecks)
@@ -144,15 +153,20 @@ func (c *Config) validate(data []byte) error {
 			return at(data, fmt.Sprintf("$.fixers[%d]", i), "%q is no fixer's name: use lower-case letters, digits and dashes", name)
 		}
 	}
-	if len(c.Policy.Forbid) > maxForbid {
-		return at(data, "$.policy.forbid", "%d forbidden globs: write at most %d", len(c.Policy.Forbid), maxForbid)
+	return policyProblem(data, "$.policy", c.Policy)
+}
+
+// policyProblem says what is wrong with a policy whose settings are below a path.
+func policyProblem(data []byte, below string, settings Policy) error {
+	var p *policy.Problem
+	if !errors.As(settings.Validate(), &p) {
+		return nil
 	}
-	for i, glob := range c.Policy.Forbid {
-		if glob == "" || !doublestar.ValidatePattern(glob) {
-			return at(data, fmt.Sprintf("$.policy.forbid[%d]", i), "%q is no glob: use *, ** and ? as in generated/**", glob)
-		}
+	where := below + "." + p.Field
+	if p.Index >= 0 {
+		where = fmt.Sprintf("%s[%d]", where, p.Index)
 	}
-	return nil
+	return at(data, where, "%s", p.Text)
 }
 
 // at makes an error that says the line of what is at the path, if the file has it.

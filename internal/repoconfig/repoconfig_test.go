@@ -102,6 +102,9 @@ func TestABadFileSaysTheLineAndWhatToDo(t *testing.T) {
 		"a check without a command":   {"version: 1\nchecks:\n  - workflow: CI\n", "line 3: check 1 has no usable run"},
 		"a fixer that is no name":     {"version: 1\nfixers:\n  - ok\n  - '../x'\n", "line 4: \"../x\" is no fixer's name"},
 		"a malformed glob":            {"version: 1\npolicy:\n  forbid: ['[']\n", "line 3: \"[\" is no glob"},
+		"a limit of nothing":          {"version: 1\npolicy:\n  max_files: 0\n", "line 3: max_files is 0: write a number from 1 to 100"},
+		"nothing allowed":             {"version: 1\npolicy:\n  allow: []\n", "line 3: allow is empty"},
+		"an unknown part of a policy": {"version: 1\npolicy:\n  max_file: 3\n", "line 3: unknown field"},
 		"the wrong type":              {"version: 1\nchecks: yes please\n", "line 2:"},
 		"a broken file":               {"version: 1\nchecks: [\n", "line 2"},
 		"a list":                      {"- version\n", "line 1"},
@@ -157,4 +160,12 @@ func FuzzParseNeverPanics(f *testing.F) {
 			t.Errorf("%+v", cfg)
 		}
 	})
+}
+
+func TestEveryModeIsRead(t *testing.T) {
+	for _, mode := range []repoconfig.Mode{repoconfig.ModeOff, repoconfig.ModeShadow, repoconfig.ModeSuggest, repoconfig.ModePR} {
+		if got, err := repoconfig.Parse([]byte("version: 1\nmode: " + string(mode) + "\n")); err != nil || got.Mode != mode {
+			t.Errorf("%s: %+v, %v", mode, got, err)
+		}
+	}
 }

@@ -43,11 +43,12 @@ type Finding struct {
 type Scanner struct {
 	rules config.Config
 	quiet []*config.Allowlist
+	// known are the exact values, in every form.
 	known []string
 }
 
-// New compiles gitleaks's default rules. Known are exact values that must never leave, such as the agent's own
-// tokens; those shorter than six characters are left alone.
+// New compiles gitleaks's default rules. Known are exact values that must never leave in any common encoding, such as
+// the agent's own tokens; those shorter than six characters are left alone.
 func New(known ...string) (*Scanner, error) {
 	// Its own viper: gitleaks's constructor reads and writes the global one, so two of them race.
 	v := viper.New()
@@ -68,8 +69,8 @@ func New(known ...string) (*Scanner, error) {
 		return nil, err
 	}
 	for _, k := range known {
-		if k = strings.TrimSpace(k); len(k) >= 6 {
-			s.known = append(s.known, k)
+		if k = strings.TrimSpace(k); len(k) >= minKnown {
+			s.known = append(s.known, forms(k)...)
 		}
 	}
 	return s, nil
@@ -140,15 +141,12 @@ func (s *Scanner) Scan(ctx context.Context, p *patch.Patch) ([]Finding, error) {
 			}
 		}
 		for i, line := range f.lines {
-			for _, rule := range s.exact(line) {
-				found[Finding{rule, f.file, f.number(i)}] = true
+			if credentialInURL(line) {
+				found[Finding{RuleURLCredential, f.file, f.number(i)}] = true
 			}
 		}
-		// A secret of several lines, such as a key.
-		for _, k := range s.known {
-			if strings.Contains(k, "\n") && strings.Contains(f.text(), k) {
-				found[Finding{RuleKnown, f.file, f.number(strings.Count(strings.SplitN(f.text(), k, 2)[0], "\n"))}] = true
-			}
+		for _, i := range s.knownIn(f) {
+			found[Finding{RuleKnown, f.file, f.number(i)}] = true
 		}
 	}
 	if err := ctx.Err(); err != nil {
@@ -193,21 +191,13 @@ var urlCredential = regexp.MustCompile(`(?i)\b[a-z][a-z0-9+.-]{0,30}://[^\s/@:"'
 // placeholder passwords are what documentation and examples say: variables and the words themselves.
 var placeholder = regexp.MustCompile(`(?i)^(?:\$.*|%.*|\{.*|<.*|\*+|x+|\.+|pass(?:word)?|passwd|pwd|secret|token|changeme|example)$`)
 
-func (s *Scanner) exact(line string) []string {
-	var out []string
-	for _, k := range s.known {
-		if strings.Contains(line, k) {
-			out = append(out, RuleKnown)
-			break
-		}
-	}
+func credentialInURL(line string) bool {
 	for _, m := range urlCredential.FindAllStringSubmatch(line, -1) {
 		if !placeholder.MatchString(m[1]) {
-			out = append(out, RuleURLCredential)
-			break
+			return true
 		}
 	}
-	return out
+	return false
 }
 
 func sorted(found map[Finding]bool) []Finding {

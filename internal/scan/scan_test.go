@@ -4,7 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
 	"fmt"
+	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -88,6 +93,46 @@ func TestAddedSecretsAreFound(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestAKnownValueIsFoundInEveryEncoding(t *testing.T) {
+	const secret = "p\"ss/wörd<&'7+q=Xy"
+	s, err := scan.New(secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	asJSON, _ := json.Marshal(secret)
+	encodings := map[string]string{
+		"plain": secret, "hex": hex.EncodeToString([]byte(secret)), "hex in capitals": strings.ToUpper(hex.EncodeToString([]byte(secret))),
+		"URL": url.QueryEscape(secret), "path": url.PathEscape(secret), "JSON": string(asJSON), "Go": strconv.QuoteToASCII(secret),
+		"base64": base64.StdEncoding.EncodeToString([]byte(secret)), "base64 for URLs": base64.URLEncoding.EncodeToString([]byte("x" + secret)),
+		"base64 one byte in": base64.StdEncoding.EncodeToString([]byte("u" + secret)), "base64 two bytes in": base64.StdEncoding.EncodeToString([]byte("u:" + secret + "@")),
+		"XML": "p&quot;ss/wörd&lt;&amp;&#39;7+q=Xy", "shell": `p"ss/wörd<&'\''7+q=Xy`, "SQL": `p"ss/wörd<&''7+q=Xy`,
+		"every byte escaped": "\\x" + strings.Join(pairs(hex.EncodeToString([]byte(secret))), "\\x"), "every byte for URLs": "%" + strings.Join(pairs(strings.ToUpper(hex.EncodeToString([]byte(secret)))), "%"),
+	}
+	for name, text := range encodings {
+		half := len(text) / 2
+		for how, lines := range map[string][]string{
+			"on one line":  {"x", "key: " + text + ";"},
+			"on two lines": {"x", "  \"" + text[:half] + "\" +", "  \"" + text[half:] + "\""},
+		} {
+			got, err := s.Scan(t.Context(), &patch.Patch{Added: added("a.txt", lines...)})
+			if err != nil || !slices.Contains(got, scan.Finding{Rule: scan.RuleKnown, File: "a.txt", Line: 12}) {
+				t.Errorf("%s %s: %v, %v", name, how, got, err)
+			}
+		}
+	}
+	if got, err := s.Scan(t.Context(), &patch.Patch{Added: added("a.txt", "p ss word", "70 73 73")}); err != nil || len(got) != 0 {
+		t.Errorf("pieces alone: %v, %v", got, err)
+	}
+}
+
+func pairs(s string) []string {
+	var out []string
+	for i := 0; i < len(s); i += 2 {
+		out = append(out, s[i:i+2])
+	}
+	return out
 }
 
 func TestASecretThatOnlyMovesIsNotAdded(t *testing.T) {

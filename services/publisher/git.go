@@ -60,9 +60,12 @@ func (m *Mirrors) PushNew(ctx context.Context, repo ci.Repository, commit, branc
 	return err
 }
 
-// Rules reviews a diff by the rules that hold everywhere. A repository's own rules only ever add to them, and the
-// runner has applied those.
-type Rules struct{ Scanner *scan.Scanner }
+// Rules reviews a diff by the rules that hold everywhere, the same that the runner has. A repository's own rules only
+// ever add to them, and the runner has applied those.
+type Rules struct {
+	Scanner *scan.Scanner
+	Policy  policy.Rules
+}
 
 // Review implements Reviewer.
 func (r Rules) Review(ctx context.Context, diff []byte) error {
@@ -70,7 +73,7 @@ func (r Rules) Review(ctx context.Context, diff []byte) error {
 	if err != nil {
 		return err
 	}
-	if v := policy.Check(p, policy.Default()); !v.Allowed {
+	if v := policy.Check(p, r.Policy); !v.Allowed {
 		return fault.Permf(v.Reason, "the publisher's own check refuses it: %s", v.Details[0].Message)
 	}
 	findings, err := r.Scanner.Scan(ctx, p)

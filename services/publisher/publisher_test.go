@@ -19,6 +19,7 @@ import (
 	"github.com/sre-agent/sre-agent/internal/gitpush"
 	"github.com/sre-agent/sre-agent/internal/gitrepo"
 	"github.com/sre-agent/sre-agent/internal/patch"
+	"github.com/sre-agent/sre-agent/internal/policy"
 	"github.com/sre-agent/sre-agent/internal/redact"
 	"github.com/sre-agent/sre-agent/internal/run"
 	"github.com/sre-agent/sre-agent/internal/scan"
@@ -95,7 +96,7 @@ func (r *rig) publisher() *publisher.Service {
 		r.t.Fatal(err)
 	}
 	return &publisher.Service{
-		Store: r.st, Forge: github.New(r.forge.APIURL(), token, nil), Review: publisher.Rules{Scanner: scanner}, Events: silent{},
+		Store: r.st, Forge: github.New(r.forge.APIURL(), token, nil), Review: publisher.Rules{Scanner: scanner, Policy: policy.Default()}, Events: silent{},
 		Git: &publisher.Mirrors{
 			Push: push, Dir: r.t.TempDir(), Name: "sre-agent", Email: "sre-agent@example.org",
 			Remote: func(owner, name string) gitrepo.Remote {

@@ -14,6 +14,7 @@ import (
 	"github.com/sre-agent/sre-agent/internal/gitrepo"
 	"github.com/sre-agent/sre-agent/internal/parts"
 	"github.com/sre-agent/sre-agent/internal/program"
+	"github.com/sre-agent/sre-agent/internal/repoconfig"
 	"github.com/sre-agent/sre-agent/internal/scan"
 	"github.com/sre-agent/sre-agent/streams"
 )
@@ -29,6 +30,10 @@ func Serve(ctx context.Context, env *program.Env) error {
 	if err != nil {
 		return fmt.Errorf("publisher: %w", err)
 	}
+	rules, err := repoconfig.Rules(cfg.PolicyFile)
+	if err != nil {
+		return fmt.Errorf("publisher: POLICY_FILE: %w", err)
+	}
 	p, err := parts.OpenStore(ctx, env)
 	if err != nil {
 		return err
@@ -41,7 +46,7 @@ func Serve(ctx context.Context, env *program.Env) error {
 	defer bus.Close()
 	p.Announce(env, bus.Ready)
 	service := &Service{
-		Store: p.Store, Forge: github.New(cfg.GitHubAPIURL, cfg.WriteToken.Reveal(), nil), Git: mirrors, Review: Rules{Scanner: scanner},
+		Store: p.Store, Forge: github.New(cfg.GitHubAPIURL, cfg.WriteToken.Reveal(), nil), Git: mirrors, Review: Rules{Scanner: scanner, Policy: rules},
 		Events: bus, Counters: env.Telemetry.Counters, Log: env.Log, Holder: env.Holder, TTL: leaseOf(cfg), Redact: env.Redact.String, Draft: cfg.PullRequestDraft,
 	}
 	return bus.Consume(ctx, streams.Worker{

@@ -9,13 +9,16 @@ import (
 	"testing"
 
 	"github.com/sre-agent/sre-agent/internal/ci"
+	"github.com/sre-agent/sre-agent/internal/evidence"
 	"github.com/sre-agent/sre-agent/internal/fault"
 	"github.com/sre-agent/sre-agent/internal/fix"
 	"github.com/sre-agent/sre-agent/internal/gitrepo"
 	"github.com/sre-agent/sre-agent/internal/gitrepo/gittest"
 	"github.com/sre-agent/sre-agent/internal/patch"
+	"github.com/sre-agent/sre-agent/internal/policy"
 	"github.com/sre-agent/sre-agent/internal/redact"
 	"github.com/sre-agent/sre-agent/internal/repoconfig"
+	"github.com/sre-agent/sre-agent/internal/run"
 	"github.com/sre-agent/sre-agent/internal/sandbox"
 	"github.com/sre-agent/sre-agent/internal/scan"
 	"github.com/sre-agent/sre-agent/internal/store"
@@ -62,7 +65,7 @@ func bench(t *testing.T, s stand) (*FixPipeline, *work, *gittest.Repo) {
 		t.Fatal(err)
 	}
 	tel := telemetry.NewTest()
-	p := &FixPipeline{Git: git, Sandbox: s, Scanner: scanner, Redact: redact.New(nil), Dir: t.TempDir(), Counters: tel.Counters, Log: tel.Log}
+	p := &FixPipeline{Git: git, Sandbox: s, Scanner: scanner, Rules: policy.Default(), Redact: redact.New(nil), Dir: t.TempDir(), Counters: tel.Counters, Log: tel.Log}
 	w := &work{
 		run: store.Run{Failure: ci.Failure{Commit: repo.Push("main"), Branch: "main", BaseBranch: "main"}},
 		dir: t.TempDir(), mirror: mirror, settings: repoconfig.Default(),
@@ -161,5 +164,34 @@ func TestNoStageIsLeftOut(t *testing.T) {
 	}
 	if !slices.Equal(names, want) {
 		t.Errorf("the stages are %v, want %v", names, want)
+	}
+}
+
+func TestAModeThatPublishesNothingKeepsTheDiffAsEvidence(t *testing.T) {
+	for mode, reason := range map[repoconfig.Mode]string{repoconfig.ModeShadow: "shadow_mode", repoconfig.ModeSuggest: "suggest_mode"} {
+		p, w, _ := bench(t, stand{fix: map[string]string{"a.txt": "green\n"}, check: redUntilGreen})
+		w.settings = &repoconfig.Config{Mode: mode}
+		if got := try(t, w, p.patch, p.patchPolicy, p.scan, p.verify); got != "" {
+			t.Fatal(got)
+		}
+		res := p.fixed(w)
+		report, err := evidence.Parse(res.Evidence)
+		if err != nil || res.State != run.Declined || res.Reason != reason || report.Diff != string(w.diff) || len(res.Fix.Diff) > 0 {
+			t.Errorf("%s: %+v, %v", mode, res, err)
+		}
+	}
+}
+
+func TestARefusedDiffIsKeptUnlessItHoldsASecret(t *testing.T) {
+	for text, kept := range map[string]bool{"x\n": true, "password for everything: hunter2hunter2\n": false} {
+		p, w, _ := bench(t, stand{fix: map[string]string{"a.txt": text}, check: redUntilGreen})
+		p.Redact = redact.New([]string{"hunter2hunter2"})
+		w.settings = &repoconfig.Config{Policy: repoconfig.Policy{Forbid: []string{"a.txt"}}}
+		if got := try(t, w, p.patch, p.patchPolicy); got != policy.ReasonForbidden {
+			t.Fatal(got)
+		}
+		if (w.report.Diff != "") != kept {
+			t.Errorf("%q: kept %q", text, w.report.Diff)
+		}
 	}
 }

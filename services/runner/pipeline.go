@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/sre-agent/sre-agent/internal/evidence"
 	"github.com/sre-agent/sre-agent/internal/failure"
@@ -18,6 +19,7 @@ import (
 	"github.com/sre-agent/sre-agent/internal/gitrepo"
 	"github.com/sre-agent/sre-agent/internal/joblog"
 	"github.com/sre-agent/sre-agent/internal/patch"
+	"github.com/sre-agent/sre-agent/internal/policy"
 	"github.com/sre-agent/sre-agent/internal/repoconfig"
 	"github.com/sre-agent/sre-agent/internal/run"
 	"github.com/sre-agent/sre-agent/internal/sandbox"
@@ -54,7 +56,11 @@ type FixPipeline struct {
 	Pulls     Pulls
 	Catalogue *fix.Catalogue
 	Scanner   Scanner
-	Sandbox   Sandbox
+	// Programs are more scanners; nil is none.
+	Programs *scan.Programs
+	// Rules are the policy that a repository's own settings tighten.
+	Rules   policy.Rules
+	Sandbox Sandbox
 	// Tools are the programs that the sandbox has, with their versions.
 	Tools  map[string]string
 	Redact Redactor
@@ -162,12 +168,13 @@ func (p *FixPipeline) ended(s stage, w *work, err error) Result {
 }
 
 func (p *FixPipeline) fixed(w *work) Result {
-	res := Result{Evidence: w.report.JSON(), Fingerprint: w.fingerprint()}
-	if w.settings.Mode == repoconfig.ModeShadow {
-		res.State, res.Reason = run.Declined, "shadow_mode"
-		res.Explanation = "a verified fix was made; the repository's mode is shadow, so nothing is published"
+	if held, mode := heldBack(w.settings.Mode); held {
+		p.keepDiff(w)
+		res := Result{Evidence: w.report.JSON(), Fingerprint: w.fingerprint(), State: run.Declined, Reason: mode}
+		res.Explanation = fmt.Sprintf("a verified fix was made; the repository's mode is %s, so no pull request is opened", w.settings.Mode)
 		return res
 	}
+	res := Result{Evidence: w.report.JSON(), Fingerprint: w.fingerprint()}
 	res.State = run.Fixed
 	res.Explanation = explanation(len(w.changes.Files), w.fixPlan.Fixer)
 	res.Fix = store.Fix{
@@ -175,6 +182,31 @@ func (p *FixPipeline) fixed(w *work) Result {
 		Title: w.fixPlan.Title, Explanation: res.Explanation, Fingerprint: res.Fingerprint, Evidence: res.Evidence,
 	}
 	return res
+}
+
+// heldBack says whether a mode keeps a fix from being published, and the reason that the run then ends with.
+func heldBack(mode repoconfig.Mode) (held bool, reason string) {
+	switch mode {
+	case repoconfig.ModeShadow:
+		return true, "shadow_mode"
+	case repoconfig.ModeSuggest:
+		return true, "suggest_mode"
+	default:
+		return false, ""
+	}
+}
+
+// maxKeptDiff is the largest diff of a run without a fix that is kept, in bytes. It is what a fix may have.
+const maxKeptDiff = 1_000_000
+
+// keepDiff puts the diff into the evidence of a run that publishes none, for people to look at and for another policy
+// to judge. One that holds anything like a secret, or that is no text, is not kept.
+func (p *FixPipeline) keepDiff(w *work) {
+	diff := string(w.diff)
+	if len(diff) > maxKeptDiff || !utf8.ValidString(diff) || strings.ContainsRune(diff, 0) || p.Redact.String(diff) != diff {
+		return
+	}
+	w.report.Diff = diff
 }
 
 // explanation is one sentence of our own words alone: it stands in the pull request as it is.

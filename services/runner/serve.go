@@ -16,6 +16,7 @@ import (
 	"github.com/sre-agent/sre-agent/internal/lease"
 	"github.com/sre-agent/sre-agent/internal/parts"
 	"github.com/sre-agent/sre-agent/internal/program"
+	"github.com/sre-agent/sre-agent/internal/repoconfig"
 	"github.com/sre-agent/sre-agent/internal/sandbox"
 	"github.com/sre-agent/sre-agent/internal/scan"
 	"github.com/sre-agent/sre-agent/internal/store"
@@ -79,6 +80,14 @@ func NewPipeline(ctx context.Context, env *program.Env) (*FixPipeline, error) {
 	if err != nil {
 		return nil, err
 	}
+	programs, err := scan.NewPrograms(cfg.Scanners, cfg.ScannerTimeout())
+	if err != nil {
+		return nil, fmt.Errorf("SCANNERS: %w", err)
+	}
+	rules, err := repoconfig.Rules(cfg.PolicyFile)
+	if err != nil {
+		return nil, fmt.Errorf("POLICY_FILE: %w", err)
+	}
 	dir, err := filepath.Abs(filepath.Join(cfg.DataDir, "runner"))
 	if err != nil {
 		return nil, fmt.Errorf("DATA_DIR: %w", err)
@@ -88,7 +97,7 @@ func NewPipeline(ctx context.Context, env *program.Env) (*FixPipeline, error) {
 	}
 	p := &FixPipeline{
 		Git: git, Logs: joblog.New(cfg.GitHubAPIURL, cfg.ReadToken.Reveal(), nil), Pulls: NewPullReader(cfg.GitHubAPIURL, cfg.ReadToken.Reveal()),
-		Catalogue: catalogue, Scanner: scanner,
+		Catalogue: catalogue, Scanner: scanner, Rules: rules, Programs: programs,
 		Sandbox: box, Redact: env.Redact, Dir: dir, Remote: gitrepo.Below(cfg.GitHubGitURL, cfg.ReadToken.Reveal()), Limits: limits(cfg), GoProxy: cfg.SandboxGoProxy,
 		Counters: env.Telemetry.Counters, Log: env.Log,
 	}

@@ -172,10 +172,10 @@ func (p *FixPipeline) planPolicy(_ context.Context, w *work) error {
 	for _, path := range w.fixPlan.Files {
 		planned.Files = append(planned.Files, patch.File{OldPath: path, NewPath: path})
 	}
-	return verdict(policy.Check(planned, w.rules()))
+	return verdict(policy.Check(planned, p.rules(w)))
 }
 
-func (w *work) rules() policy.Rules { return policy.Default().Forbidding(w.settings.Policy.Forbid...) }
+func (p *FixPipeline) rules(w *work) policy.Rules { return p.Rules.Tightened(w.settings.Policy) }
 
 // verdict turns the policy's no into a permanent error with the first broken rule as its reason.
 func verdict(v policy.Verdict) error {

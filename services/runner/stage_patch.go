@@ -63,27 +63,76 @@ func (p *FixPipeline) patch(ctx context.Context, w *work) error {
 
 // patchPolicy judges the patch.
 func (p *FixPipeline) patchPolicy(_ context.Context, w *work) error {
-	v := policy.Check(w.changes, w.rules())
+	v := policy.Check(w.changes, p.rules(w))
 	w.report.Policy = &evidence.Policy{Class: v.Class, Danger: v.Danger.Score}
 	for _, part := range v.Danger.Parts {
 		w.report.Policy.Parts = append(w.report.Policy.Parts, fmt.Sprintf("%s %d", part.Name, part.Points))
 	}
+	if !v.Allowed {
+		p.keepDiff(w)
+	}
 	return verdict(v)
 }
 
-// scan looks for secrets in the lines that the patch adds. A scanner that fails twice is a no as well.
+// scan looks for secrets in the lines that the patch adds, and has the configured scanners compare the trees. A scanner
+// that fails twice is a no as well.
 func (p *FixPipeline) scan(ctx context.Context, w *work) error {
-	findings, err := p.Scanner.Scan(ctx, w.changes)
-	if err != nil && ctx.Err() == nil {
-		p.Log.WarnContext(ctx, "the scanner failed; it is tried once more", "run_id", w.run.ID, "error", p.detail(err))
+	var findings []scan.Finding
+	err := p.twice(ctx, w, func() (err error) {
 		findings, err = p.Scanner.Scan(ctx, w.changes)
-	}
-	if err != nil && ctx.Err() == nil {
-		return fault.Perm("scan_failed", err)
+		return err
+	})
+	if err != nil {
+		return err
 	}
 	if len(findings) > 0 {
 		f := findings[0]
 		return fault.Permf(scan.ReasonFound, "the patch would add a secret: rule %s, %q line %d", f.Rule, f.File, f.Line)
+	}
+	return p.compare(ctx, w)
+}
+
+// twice gives what fails, but for the end of ctx, one more chance.
+func (p *FixPipeline) twice(ctx context.Context, w *work, try func() error) error {
+	err := try()
+	if err != nil && ctx.Err() == nil {
+		p.Log.WarnContext(ctx, "the scanner failed; it is tried once more", "run_id", w.run.ID, "error", p.detail(err))
+		err = try()
+	}
+	if err != nil && ctx.Err() == nil {
+		return fault.Perm("scan_failed", err)
+	}
+	return err
+}
+
+// compare has the configured scanners look at the tree without the patch and with it.
+func (p *FixPipeline) compare(ctx context.Context, w *work) error {
+	if !p.Programs.Any() {
+		return nil
+	}
+	before, err := w.mirror.Checkout(ctx, w.run.Failure.Commit, filepath.Join(w.dir, "scan-before"))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = before.Close() }() // the work folder goes as a whole
+	after, err := w.mirror.Checkout(ctx, w.run.Failure.Commit, filepath.Join(w.dir, "scan-after"))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = after.Close() }()
+	if err := after.Apply(ctx, w.diff); err != nil {
+		return err
+	}
+	var issues []scan.Issue
+	err = p.twice(ctx, w, func() (err error) {
+		issues, err = p.Programs.Compare(ctx, before.Dir(), after.Dir())
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if len(issues) > 0 {
+		return fault.Permf(scan.ReasonVulnerable, "the patch would add what %s finds: %q in %q", issues[0].Scanner, issues[0].ID, issues[0].Package)
 	}
 	return nil
 }

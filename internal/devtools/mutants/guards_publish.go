@@ -140,7 +140,7 @@ func edgeGuards() []Guard {
 		},
 		{
 			Name: "tests-kept", Promise: "I11", What: "a patch that skips or deletes tests is refused",
-			Edits: []Edit{{"internal/policy/policy.go", "func Check(", "\t\ttestsKept,\n", ""}},
+			Edits: []Edit{{"internal/policy/policy.go", "func Check(", "\t\ttestsRun,\n", ""}, {"internal/policy/policy.go", "func Check(", "\t\ttestsKept,\n", ""}},
 			Pkg:   "./internal/policy", Run: "TestSkippingATestIsRefusedAndMovingASkipIsNot|TestRemovingATestCaseIsRefused", Says: "FAIL: TestSkippingATestIsRefused",
 		},
 		{
