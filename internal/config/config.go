@@ -34,6 +34,8 @@ type Config struct {
 	HTTP         `title:"HTTP"`
 	Workers      `title:"Workers"`
 	Sandbox      `title:"Sandbox"`
+	Model        `title:"Language model"`
+	Agent        `title:"Agent command"`
 	PullRequests `title:"Commits and pull requests"`
 	Logging      `title:"Logs"`
 
