@@ -29,8 +29,8 @@ create index model_calls_run on model_calls (run_id);
 -- What was asked and answered, by the digest of the request: enough to play a run again without the model.
 create table model_exchanges (
     digest       text primary key check (digest = 'sha256:' || encode(sha256(convert_to(request, 'UTF8')), 'hex')),
-    request      text not null check (length(request) between 2 and 4000000),
-    answer       text not null check (length(answer) between 2 and 4000000),
+    request      text not null check (length(request) between 2 and 16000000),
+    answer       text not null check (length(answer) between 2 and 16000000),
     recorded_at  timestamptz not null default now()
 );
 create index model_exchanges_recorded on model_exchanges (recorded_at);
