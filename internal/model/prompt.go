@@ -37,14 +37,14 @@ func (b builder) build(in Input) (prompt, error) {
 	var out strings.Builder
 	part := func(name, text string, most int) {
 		// Redacted whole, and then cut, so that no cut leaves half a secret.
-		if text = clip(b.redact(text), most); strings.TrimSpace(text) != "" {
+		if text = clip(neutral(mark, b.redact(text)), most); strings.TrimSpace(text) != "" {
 			out.WriteString(enclosed(mark, name, text))
 		}
 	}
-	part("class", oneLine(in.Class, 100), 100)
+	part("class", in.Class, 100)
 	part("command", in.Command, b.size/16)
-	part("diagnostics", diagnostics(in.Diagnostics, b.size/8), b.size/8)
-	part("log", excerpt(in.Excerpt), b.size/4)
+	part("diagnostics", b.diagnostics(in.Diagnostics, b.size/8), b.size/8)
+	part("log", b.excerpt(in.Excerpt), b.size/4)
 	b.files(in, &p, &out)
 	p.about = out.String()
 	return p, nil
@@ -70,14 +70,14 @@ func (b builder) files(in Input, p *prompt, out *strings.Builder) {
 		}
 		return strings.Compare(a, c)
 	})
-	left := b.size / 2
+	left := b.size/2 - MaxFiles*maxLabel
 	for i, path := range paths[:min(len(paths), MaxFiles)] {
 		if len(in.Files[path]) > MaxFile || strings.ContainsRune(string(in.Files[path]), 0) {
 			continue
 		}
 		share := left / (min(len(paths), MaxFiles) - i)
-		w := windowOf(b.redact(string(in.Files[path])), linesOf(in.Diagnostics, path), share)
-		text := enclosed(p.mark, fmt.Sprintf("file %s lines %d to %d of %d", label(path), w.first, w.last, w.of), w.text)
+		w := windowOf(neutral(p.mark, b.redact(string(in.Files[path]))), linesOf(in.Diagnostics, path), share)
+		text := enclosed(p.mark, fmt.Sprintf("file %s lines %d to %d of %d", label(b.redact(path)), w.first, w.last, w.of), w.text)
 		left = max(0, left-len(w.text))
 		p.shown = append(p.shown, path)
 		out.WriteString(text)
@@ -91,8 +91,11 @@ func label(path string) string {
 			return '_'
 		}
 		return r
-	}, oneLine(neutral("", path), 300))
+	}, oneLine(neutral("", path), maxLabel/2))
 }
+
+// maxLabel is the room for one file's marks, in bytes.
+const maxLabel = 400
 
 func linesOf(all []Diagnostic, path string) []int {
 	var out []int
@@ -104,23 +107,23 @@ func linesOf(all []Diagnostic, path string) []int {
 	return out
 }
 
-func excerpt(lines []Line) string {
-	var b strings.Builder
+func (b builder) excerpt(lines []Line) string {
+	var out strings.Builder
 	for _, l := range lines {
-		fmt.Fprintf(&b, "%d: %s\n", l.Number, clip(l.Text, 1000))
+		fmt.Fprintf(&out, "%d: %s\n", l.Number, clip(b.redact(l.Text), 1000))
 	}
-	return b.String()
+	return out.String()
 }
 
-func diagnostics(all []Diagnostic, most int) string {
-	var b strings.Builder
+func (b builder) diagnostics(all []Diagnostic, most int) string {
+	var out strings.Builder
 	for _, d := range all {
-		fmt.Fprintf(&b, "%s:%d: %s (%s %s)\n", d.File, d.Line, oneLine(d.Message, 500), d.Tool, d.Rule)
-		if b.Len() > most {
+		fmt.Fprintf(&out, "%s:%d: %s (%s %s)\n", d.File, d.Line, oneLine(b.redact(d.Message), 500), d.Tool, d.Rule)
+		if out.Len() > most {
 			break
 		}
 	}
-	return b.String()
+	return out.String()
 }
 
 // rulesOfData is what the model is told about the untrusted part.
