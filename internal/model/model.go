@@ -25,7 +25,7 @@ const (
 	// ReasonTruncated: the answer was longer than allowed.
 	ReasonTruncated = "model_truncated"
 	// ReasonSecret: the question held a known secret and was not sent.
-	ReasonSecret = "model_secret" //nolint:gosec // the name of a reason
+	ReasonSecret = "model_secret"
 	// ReasonBadPlan: the answer was no valid plan, also after it was told why.
 	ReasonBadPlan = "model_bad_plan"
 	// ReasonNotRecorded: in replay, the question has no recorded answer.

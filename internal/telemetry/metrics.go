@@ -141,7 +141,7 @@ const (
 	StageDuration        = "sre_agent_stage_duration_seconds"
 	WebhookToPullRequest = "sre_agent_webhook_to_pull_request_seconds"
 	ModelCalls           = "sre_agent_model_calls_total"
-	ModelTokens          = "sre_agent_model_tokens_total"
+	ModelTokens          = "sre_agent_model_tokens_total" //nolint:gosec // a metric of tokens that are words
 	ModelCost            = "sre_agent_model_cost_millionths_total"
 	Runs                 = "sre_agent_runs"
 	StreamPending        = "sre_agent_stream_pending_messages"
