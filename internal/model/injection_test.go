@@ -159,9 +159,16 @@ func checkBlocks(t *testing.T, text, turn string) string {
 func TestAKnownSecretIsNeverSent(t *testing.T) {
 	t.Parallel()
 	shared := newRig(t)
-	secret := testenv.Canary() + `"<&>/+`
-	forms := encodings(secret)
-	for n, form := range append(forms, secret[:len(secret)/2]+" (cut here)") {
+	// Too short for its beginning to be looked for, and with what each encoding writes in its own way.
+	short := testenv.Canary()[6:16] + `"<&>/+`
+	long := testenv.Canary()
+	type form struct{ secret, text string }
+	forms := []form{{long, long[:len(long)/2] + " (cut here)"}}
+	for _, text := range encodings(short) {
+		forms = append(forms, form{short, text})
+	}
+	for n, f := range forms {
+		secret, form := f.secret, f.text
 		r := shared.fresh(t, 10+n)
 		s := r.start(modeltest.Replies(modeltest.Reply{Text: goodPlan}))
 		p := r.proposer(s.URL)

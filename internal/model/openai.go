@@ -122,7 +122,8 @@ func closedAt(node any) bool {
 	case []any:
 		return !slices.ContainsFunc(n, func(v any) bool { return !closedAt(v) })
 	case map[string]any:
-		if properties, ok := n["properties"].(map[string]any); ok {
+		if n["type"] == "object" {
+			properties, _ := n["properties"].(map[string]any)
 			required, _ := n["required"].([]any)
 			if n["additionalProperties"] != false || len(required) != len(properties) {
 				return false

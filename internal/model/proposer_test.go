@@ -106,6 +106,18 @@ func TestTheParsersErrorGoesBackAsData(t *testing.T) {
 	}
 }
 
+func TestAnAnswerThatRepeatsTheMarkIsNotTaken(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	s := r.start(func(n int, asked modeltest.Request) modeltest.Reply {
+		return modeltest.Reply{Text: strings.Replace(goodPlan, "the package is fmt", []string{markOf(asked.Turns[0]), "because"}[n], 1)}
+	})
+	plan, e, err := r.proposer(s.URL).Propose(t.Context(), r.input())
+	if err != nil || e.Repairs != 1 || plan.Operations[0].Rationale != "because" {
+		t.Errorf("%v, %+v", err, e)
+	}
+}
+
 func TestEveryRefusalHasItsNameOrMayPass(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {

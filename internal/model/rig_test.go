@@ -137,7 +137,7 @@ func (r *rig) start(reply func(int, modeltest.Request) modeltest.Reply) *modelte
 
 const goodPlan = `{"root_cause":"a misspelt package","category":"compile","confidence":0.9,"files":["main.go"],"operations":[{"kind":"modify_code","file":"main.go","details":{"old":"fmtt","new":"fmt"},"rationale":"the package is fmt","evidence":"undefined: fmtt"}]}`
 
-var schema = json.RawMessage(`{"type":"object","additionalProperties":false,"required":["root_cause","category","confidence","files","operations"],"properties":{"root_cause":{"type":"string"},"category":{"type":"string"},"confidence":{"type":"number"},"files":{"type":"array","items":{"type":"string"}},"operations":{"type":"array","items":{"type":"object"}}}}`)
+var schema = json.RawMessage(`{"type":"object","additionalProperties":false,"required":["root_cause","category","confidence","files","operations"],"properties":{"root_cause":{"type":"string"},"category":{"type":"string"},"confidence":{"type":"number"},"files":{"type":"array","items":{"type":"string"}},"operations":{"type":"array","items":{"$ref":"#/$defs/operation"}}},"$defs":{"operation":{"type":"object","additionalProperties":false,"required":["kind"],"properties":{"kind":{"type":"string"},"file":{"type":"string"}}}}}`)
 
 // parse is strict about what it has to be for these tests.
 func parse(data []byte) (fixplan.Plan, error) {

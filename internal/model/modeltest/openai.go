@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"regexp"
+	"slices"
 )
 
 // openAI follows CreateChatCompletionRequest and CreateChatCompletionResponse of OpenAI's published description, as far
@@ -116,15 +117,29 @@ func isSchema(raw json.RawMessage) bool {
 	return json.Unmarshal(raw, &s) == nil && s.Type == "object"
 }
 
-// strictly says whether the top of a schema is what strict mode asks for.
+// strictly says whether a schema is what strict mode asks for: every object, at any depth, allows no other properties
+// and requires all of its own.
 func strictly(raw json.RawMessage) bool {
-	var s struct {
-		Properties           map[string]json.RawMessage `json:"properties"`
-		Required             []string                   `json:"required"`
-		AdditionalProperties *bool                      `json:"additionalProperties"`
+	var list []json.RawMessage
+	if json.Unmarshal(raw, &list) == nil {
+		return !slices.ContainsFunc(list, func(r json.RawMessage) bool { return !strictly(r) })
 	}
-	if json.Unmarshal(raw, &s) != nil || s.AdditionalProperties == nil || *s.AdditionalProperties || len(s.Required) != len(s.Properties) {
-		return false
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(raw, &fields) != nil {
+		return true // a word or a number
+	}
+	if string(fields["type"]) == `"object"` {
+		var properties map[string]json.RawMessage
+		var required []string
+		_, _ = json.Unmarshal(fields["properties"], &properties), json.Unmarshal(fields["required"], &required) // none is none
+		if string(fields["additionalProperties"]) != "false" || len(required) != len(properties) {
+			return false
+		}
+	}
+	for _, v := range fields {
+		if !strictly(v) {
+			return false
+		}
 	}
 	return true
 }
