@@ -257,3 +257,20 @@ func TestARecordIsTheSameWhateverTheMark(t *testing.T) {
 		t.Error("two digests of one question")
 	}
 }
+
+func TestNoCutLeavesHalfASecret(t *testing.T) {
+	t.Parallel()
+	secret := testenv.Canary()
+	redact := func(s string) string { return strings.ReplaceAll(s, secret, "[redacted]") }
+	for pad := 0; pad < 2200; pad += 7 {
+		text := strings.Repeat("a", pad) + secret
+		in := Input{
+			Class: text, Command: text, Excerpt: []Line{{1, text}}, Diagnostics: []Diagnostic{{Tool: text, File: text, Rule: text, Message: text}},
+			Files: map[string][]byte{"f": []byte(text), text: nil},
+		}
+		p, err := builder{size: 8192, redact: redact, random: strings.NewReader(strings.Repeat("r", 16))}.build(in)
+		if err != nil || strings.Contains(p.about, secret[:minPrefix]) {
+			t.Fatalf("cut after %d: %v", pad, err)
+		}
+	}
+}
