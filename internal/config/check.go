@@ -28,6 +28,10 @@ var checkWords = map[string]string{
 	"appid":       "letters, digits and points",
 	"pem":         "an RSA private key in PEM form, of several lines",
 	"scanners":    "osv-scanner, trivy or syft, or absolute paths of them, separated by commas",
+	"model":       "a model's name: letters, digits and . _ : / @ + -",
+	"prices":      "model=input/output with prices per million tokens, separated by commas",
+	"hosts":       "host names in small letters, each with a port if it is not 443, separated by commas",
+	"header":      "a header's name, and the word before the value if there is one",
 	"person":      "a name of at most 100 characters without line ends and < >",
 }
 
@@ -50,7 +54,13 @@ var checks = map[string]func(string) bool{
 	"gitlabhooks": func(s string) bool { _, err := ParseGitLabHooks(split(s)); return err == nil },
 	"appid":       func(s string) bool { return len(s) <= 100 && regexp.MustCompile(`^[A-Za-z0-9.]+$`).MatchString(s) },
 	"pem":         func(s string) bool { _, err := ParseAppKey(s); return err == nil },
-	"person":      func(s string) bool { return len(s) <= 100 && !strings.ContainsAny(s, "<>\r\n\x00") },
+	"model":       modelName.MatchString,
+	"prices":      func(s string) bool { _, err := ParseModelPrices(split(s)); return err == nil },
+	"hosts": func(s string) bool {
+		return !slices.ContainsFunc(split(s), func(h string) bool { return !hostName.MatchString(h) })
+	},
+	"header": headerName.MatchString,
+	"person": func(s string) bool { return len(s) <= 100 && !strings.ContainsAny(s, "<>\r\n\x00") },
 }
 
 // checkVariable holds one variable, already parsed, to its tags.
@@ -116,6 +126,7 @@ func (v Variable) accepts(text string) bool {
 func (l *loader) checkTogether() {
 	c := l.cfg
 	l.checkWebhooks()
+	l.checkModel()
 	l.atMost("BASE_BACKOFF_SECONDS", c.BaseBackoffSeconds, "MAX_BACKOFF_SECONDS", c.MaxBackoffSeconds)
 	l.atMost("LEASE_TTL_SECONDS", c.LeaseTTLSeconds, "REPO_PIPELINE_CONCURRENCY_TTL_SECONDS", c.ConcurrencyTTLSeconds)
 	if c.NATSReplicas%2 == 0 && !l.bad["NATS_REPLICAS"] {

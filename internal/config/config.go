@@ -35,6 +35,8 @@ type Config struct {
 	Workers      `title:"Workers"`
 	Sandbox      `title:"Sandbox"`
 	Rules        `title:"Policy and scan"`
+	Model        `title:"Language model"`
+	Agent        `title:"Agent command"`
 	PullRequests `title:"Commits and pull requests"`
 	Logging      `title:"Logs"`
 

@@ -72,6 +72,16 @@ var rules = []Rule{
 		Why:   "a pure package has no input and output",
 	},
 	{
+		From:  []string{"./internal/model"},
+		Never: []string{"os/exec", "./internal/sandbox/...", "./internal/forge/...", "./internal/gitrepo/...", "./internal/gitpush/...", "./internal/testenv/..."},
+		Why:   "what a model says is a plan, and nothing here can carry it out",
+	},
+	{
+		From:  []string{"./internal/agentcmd"},
+		Never: []string{"net/http", "./internal/config", "./internal/store/...", "./internal/forge/...", "./internal/gitpush/..."},
+		Why:   "an agent runs in the sandbox alone, and its credential is not even known here",
+	},
+	{
 		// These parse with libraries that know mail headers and HTTP's header type, so net is in them.
 		From:  []string{"./internal/patch", "./internal/policy", "./internal/fixplan/...", "./internal/webhook/..."},
 		Never: []string{"os/exec", "database/sql", "github.com/jackc/...", "github.com/redis/...", "github.com/nats-io/...", "./internal/store/...", "./internal/httpapi"},

@@ -85,6 +85,21 @@ func (c *Counters) WebhookRejected(ctx context.Context, r RejectReason) {
 // RunEnded counts a run that ended.
 func (c *Counters) RunEnded(ctx context.Context, e Ending) { c.add(ctx, RunsEnded, string(e), 1) }
 
+// ModelCalled counts a question to a language model.
+func (c *Counters) ModelCalled(ctx context.Context, o ModelOutcome) {
+	c.add(ctx, ModelCalls, string(o), 1)
+}
+
+// ModelSpent adds tokens and cost, in millionths, of a call; reported says that the provider told them.
+func (c *Counters) ModelSpent(ctx context.Context, tokens, cost int64, reported bool) {
+	kind := modelKinds[1]
+	if reported {
+		kind = modelKinds[0]
+	}
+	c.add(ctx, ModelTokens, kind, tokens)
+	c.add(ctx, ModelCost, kind, cost)
+}
+
 // StageTook records how long a stage of the fix pipeline took.
 func (c *Counters) StageTook(ctx context.Context, s Stage, r Result, took time.Duration) {
 	labels := c.metrics[StageDuration].Labels

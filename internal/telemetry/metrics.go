@@ -22,6 +22,8 @@ type (
 	PRSkipReason string
 	// RejectReason says why a webhook request was refused.
 	RejectReason string
+	// ModelOutcome says how a call of a language model ended.
+	ModelOutcome string
 	// Ending is the state that a run ended in.
 	Ending string
 	// Stage is a step of the fix pipeline.
@@ -76,6 +78,15 @@ const (
 	RejectBusy         RejectReason = "busy"        // no memory for one more body: the sender was told to try again
 	RejectUnavailable  RejectReason = "unavailable" // the stream could not take it: the sender was told to try again
 
+	ModelAnswered  ModelOutcome = "answered"
+	ModelReplayed  ModelOutcome = "replayed"  // the recorded answer was used, and nothing was asked
+	ModelRefused   ModelOutcome = "refused"   // the model would not answer
+	ModelTruncated ModelOutcome = "truncated" // the answer was longer than allowed
+	ModelBudget    ModelOutcome = "budget"    // not asked: too little is left
+	ModelSecret    ModelOutcome = "secret"    // not asked: the question held a known secret
+	ModelRejected  ModelOutcome = "rejected"  // the API refuses the call for good
+	ModelTransient ModelOutcome = "transient" // no answer this time
+
 	EndingPublished  Ending = "published"
 	EndingDeclined   Ending = "declined"
 	EndingBlocked    Ending = "blocked"
@@ -129,6 +140,9 @@ const (
 	RunsEnded            = "sre_agent_runs_ended_total"
 	StageDuration        = "sre_agent_stage_duration_seconds"
 	WebhookToPullRequest = "sre_agent_webhook_to_pull_request_seconds"
+	ModelCalls           = "sre_agent_model_calls_total"
+	ModelTokens          = "sre_agent_model_tokens_total" //nolint:gosec // a metric of tokens that are words
+	ModelCost            = "sre_agent_model_cost_millionths_total"
 	Runs                 = "sre_agent_runs"
 	StreamPending        = "sre_agent_stream_pending_messages"
 	OldestDueSeconds     = "sre_agent_oldest_due_run_seconds"
@@ -151,11 +165,17 @@ func Metrics() []Metric {
 			{"result", words(ResultOK, ResultEnd, ResultFailed)},
 		}},
 		{WebhookToPullRequest, histogram, "s", "Time from a webhook's arrival to its pull request.", nil},
+		{ModelCalls, counter, "", "Questions to a language model, by what became of them.", []Label{{"outcome", words(ModelAnswered, ModelReplayed, ModelRefused, ModelTruncated, ModelBudget, ModelSecret, ModelRejected, ModelTransient)}}},
+		{ModelTokens, counter, "", "Tokens that language models took. Where one does not say how many, the most that it can have been.", []Label{{"kind", modelKinds}}},
+		{ModelCost, counter, "", "Cost of language models, in millionths of the currency of MODEL_PRICES.", []Label{{"kind", modelKinds}}},
 		{Runs, gauge, "", "Runs that have not ended, by state.", []Label{{Name: "state"}}},
 		{StreamPending, gauge, "", "Messages that a stream's consumer has not finished.", []Label{{Name: "stream"}}},
 		{OldestDueSeconds, gauge, "s", "Age of the run that has been due for longest.", nil},
 	}
 }
+
+// modelKinds say whether a provider told the amount, or the most was assumed.
+var modelKinds = []string{"reported", "assumed"}
 
 func words[T ~string](values ...T) []string {
 	out := make([]string, len(values))

@@ -70,6 +70,28 @@ type Green struct {
 	RecordedAt time.Time
 }
 
+type ModelCall struct {
+	ID           int64
+	RunID        int64
+	RepositoryID int64
+	Model        string
+	Request      string
+	MaxTokens    int64
+	MaxCost      int64
+	ReservedAt   time.Time
+	SettledAt    *time.Time
+	Outcome      *string
+	Tokens       *int64
+	Cost         *int64
+}
+
+type ModelExchange struct {
+	Digest     string
+	Request    string
+	Answer     string
+	RecordedAt time.Time
+}
+
 type Publication struct {
 	RunID       int64
 	Generation  int32
