@@ -109,6 +109,7 @@ func (v Variable) accepts(text string) bool {
 func (l *loader) checkTogether() {
 	c := l.cfg
 	l.checkWebhooks()
+	l.checkReading()
 	l.atMost("BASE_BACKOFF_SECONDS", c.BaseBackoffSeconds, "MAX_BACKOFF_SECONDS", c.MaxBackoffSeconds)
 	l.atMost("LEASE_TTL_SECONDS", c.LeaseTTLSeconds, "REPO_PIPELINE_CONCURRENCY_TTL_SECONDS", c.ConcurrencyTTLSeconds)
 	if c.NATSReplicas%2 == 0 && !l.bad["NATS_REPLICAS"] {
