@@ -1,6 +1,8 @@
 package github_test
 
 import (
+	"archive/zip"
+	"bytes"
 	"fmt"
 	"io"
 	"net/http"
@@ -118,6 +120,84 @@ func TestHostileNamesNeverReachAnotherPath(t *testing.T) {
 		_, err = src.FailedJobs(t.Context(), failure(name, 1))
 		if reason, _ := fault.Reason(err); reason != want {
 			t.Errorf("jobs of %q: %v, want %s", name, err, want)
+		}
+	}
+	assertFits(t, s)
+}
+
+func TestALogThatIsGoneIsReadFromTheRunsArchive(t *testing.T) {
+	s := startForge(t, forgetest.Options{})
+	id := addJob(t, s, 1, forgetest.Job{Name: "build / go: 1.26", Conclusion: "failure", LogGone: true}, "")
+	src := github.New(joblog.API{BaseURL: s.APIURL(), Token: "reader"})
+	at := joblog.Job{ID: fmt.Sprint(id), Run: "77/1", Name: "build / go: 1.26"}
+	if _, _, err := src.Log(t.Context(), failure("shop", 1), at, 1000); !isReason(err, "not_found") {
+		t.Errorf("without an archive: %v, want not_found", err)
+	}
+	archive := zipped(t, "build  go 1.26/1_lint.txt", "a step", "../0_build  go 1.26.txt", "evil", "/0_build  go 1.26.txt", "evil",
+		"0_other.txt", "other", "\x00_build  go 1.26.txt", "evil", "\xff_build  go 1.26.txt", "evil", "3_build  go 1.26.txt", "the log")
+	if err := s.AddArchive("acme", "shop", 77, 1, archive); err != nil {
+		t.Fatal(err)
+	}
+	text, truncated, err := src.Log(t.Context(), failure("shop", 1), at, 1000)
+	if err != nil || truncated || string(text) != "the log" {
+		t.Errorf("log = %q, %v, %v", text, truncated, err)
+	}
+	assertFits(t, s)
+}
+
+func isReason(err error, want string) bool {
+	reason, permanent := fault.Reason(err)
+	return permanent && reason == want
+}
+
+func zipped(t *testing.T, entries ...string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	zw := zip.NewWriter(&b)
+	for i := 0; i < len(entries); i += 2 {
+		w, err := zw.Create(entries[i])
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.WriteString(w, entries[i+1])
+	}
+	if err := zw.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func TestTheLastGreenRunIsOfTheSameWorkflowOnTheBaseBranch(t *testing.T) {
+	s := startForge(t, forgetest.Options{})
+	runs := []forgetest.Run{
+		{ID: 80, Workflow: ".github/workflows/ci.yml", Branch: "main", Conclusion: "success"},
+		{ID: 81, Workflow: ".github/workflows/ci.yml", Branch: "main", Conclusion: "success"},
+		{ID: 82, Workflow: ".github/workflows/ci.yml", Branch: "main", Conclusion: "failure"},
+		{ID: 83, Workflow: ".github/workflows/ci.yml", Branch: "feature", Conclusion: "success"},
+		{ID: 84, Workflow: ".github/workflows/docs.yml", Branch: "main", Conclusion: "success"},
+	}
+	ids := map[int64]int64{}
+	for _, r := range runs {
+		if err := s.AddRun("acme", "shop", r); err != nil {
+			t.Fatal(err)
+		}
+		id, err := s.AddJob("acme", "shop", r.ID, 1, forgetest.Job{Name: "lint", Conclusion: r.Conclusion}, "green")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids[r.ID] = id
+	}
+	f := failure("shop", 1)
+	f.Workflow, f.BaseBranch = ".github/workflows/ci.yml", "main"
+	src := github.New(joblog.API{BaseURL: s.APIURL(), Token: "reader"})
+	got, found, err := src.LastGreen(t.Context(), f, joblog.Job{Name: "lint"})
+	if err != nil || !found || got.ID != fmt.Sprint(ids[81]) || got.Run != "81/1" {
+		t.Errorf("last green = %+v, %v, %v; want the job of run 81", got, found, err)
+	}
+	for _, unlike := range []func(){func() { f.BaseBranch = "other" }, func() { f.BaseBranch = "" }, func() { f.BaseBranch, f.Workflow = "main", "job:lint" }} {
+		unlike()
+		if _, found, err := src.LastGreen(t.Context(), f, joblog.Job{Name: "lint"}); found || err != nil {
+			t.Errorf("%q on %q: %v, %v; want none", f.Workflow, f.BaseBranch, found, err)
 		}
 	}
 	assertFits(t, s)
