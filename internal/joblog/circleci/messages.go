@@ -2,6 +2,7 @@ package circleci
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"io"
 	"unicode/utf16"
@@ -45,6 +46,7 @@ func newMessages(in io.Reader) *messages { return &messages{in: bufio.NewReaderS
 func (m *messages) Read(p []byte) (int, error) {
 	if len(m.out) == 0 {
 		for len(m.out) < chunk && m.err == nil {
+			m.run()
 			m.err = m.next()
 		}
 	}
@@ -54,6 +56,23 @@ func (m *messages) Read(p []byte) (int, error) {
 		return n, nil
 	}
 	return 0, m.err
+}
+
+// run takes all plain bytes of a string that are at hand, which is nearly all of a log.
+func (m *messages) run() {
+	if !m.inText || m.isKey || m.escape != 0 || m.high != 0 {
+		return
+	}
+	ahead, _ := m.in.Peek(min(m.in.Buffered(), chunk))
+	for _, stop := range []byte{'"', '\\'} {
+		if i := bytes.IndexByte(ahead, stop); i >= 0 {
+			ahead = ahead[:i]
+		}
+	}
+	if m.wanted {
+		m.out = append(m.out, ahead...)
+	}
+	_, _ = m.in.Discard(len(ahead))
 }
 
 func (m *messages) next() error {
