@@ -27,20 +27,25 @@ type Reading struct {
 type Reader struct {
 	Provider     string
 	URLName, URL string
-	TokenName    string
 	Token        Secret
 }
+
+// TokenName is the variable of the token.
+func (r Reader) TokenName() string { return ReadTokenName(r.Provider) }
+
+// ReadTokenName is the variable of the token that reads a provider or a forge.
+func ReadTokenName(provider string) string { return WebhookPrefix(provider) + "_READ_TOKEN" }
 
 // Readers lists the providers other than GitHub that can be read.
 func (r Reading) Readers(gitLabAPIURL string) []Reader {
 	return []Reader{
-		{Provider: "gitlab", URLName: "GITLAB_API_URL", URL: gitLabAPIURL, TokenName: "GITLAB_READ_TOKEN", Token: r.GitLabReadToken},
-		{Provider: "circleci", URLName: "CIRCLECI_URL", URL: r.CircleCIURL, TokenName: "CIRCLECI_READ_TOKEN", Token: r.CircleCIReadToken},
-		{Provider: "jenkins", URLName: "JENKINS_URL", URL: r.JenkinsURL, TokenName: "JENKINS_READ_TOKEN", Token: r.JenkinsReadToken},
-		{Provider: "azure-devops", URLName: "AZURE_DEVOPS_URL", URL: r.AzureDevOpsURL, TokenName: "AZURE_DEVOPS_READ_TOKEN", Token: r.AzureDevOpsReadToken},
-		{Provider: "buildkite", URLName: "BUILDKITE_API_URL", URL: r.BuildkiteAPIURL, TokenName: "BUILDKITE_READ_TOKEN", Token: r.BuildkiteReadToken},
-		{Provider: "gitea", URLName: "GITEA_URL", URL: r.GiteaURL, TokenName: "GITEA_READ_TOKEN", Token: r.GiteaReadToken},
-		{Provider: "forgejo", URLName: "FORGEJO_URL", URL: r.ForgejoURL, TokenName: "FORGEJO_READ_TOKEN", Token: r.ForgejoReadToken},
+		{Provider: "gitlab", URLName: "GITLAB_API_URL", URL: gitLabAPIURL, Token: r.GitLabReadToken},
+		{Provider: "circleci", URLName: "CIRCLECI_URL", URL: r.CircleCIURL, Token: r.CircleCIReadToken},
+		{Provider: "jenkins", URLName: "JENKINS_URL", URL: r.JenkinsURL, Token: r.JenkinsReadToken},
+		{Provider: "azure-devops", URLName: "AZURE_DEVOPS_URL", URL: r.AzureDevOpsURL, Token: r.AzureDevOpsReadToken},
+		{Provider: "buildkite", URLName: "BUILDKITE_API_URL", URL: r.BuildkiteAPIURL, Token: r.BuildkiteReadToken},
+		{Provider: "gitea", URLName: "GITEA_URL", URL: r.GiteaURL, Token: r.GiteaReadToken},
+		{Provider: "forgejo", URLName: "FORGEJO_URL", URL: r.ForgejoURL, Token: r.ForgejoReadToken},
 	}
 }
 
@@ -57,7 +62,7 @@ func (c *Config) readAddresses() map[string]string {
 func (l *loader) checkReading() {
 	for _, r := range l.cfg.Readers(l.cfg.GitLabAPIURL) {
 		if r.Token.IsSet() && r.URL == "" && !l.bad[r.URLName] {
-			l.problems = append(l.problems, Problem{Variable: r.URLName, Given: "is not set, but " + r.TokenName + " is", Want: "the address that the token is for"})
+			l.problems = append(l.problems, Problem{Variable: r.URLName, Given: "is not set, but " + r.TokenName() + " is", Want: "the address that the token is for"})
 		}
 	}
 }

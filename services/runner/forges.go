@@ -14,11 +14,10 @@ import (
 // forge is where repositories are fetched from. Addresses are made from its base and a repository's names; what a
 // webhook calls an address only says which forge it is.
 type forge struct {
-	provider  string
-	base      string
-	user      string
-	token     config.Secret
-	tokenName string
+	provider string
+	base     string
+	user     string
+	token    config.Secret
 	// azure is the form of Azure Repos, whose base is the organisation: base/project/_git/name.
 	azure bool
 }
@@ -26,12 +25,12 @@ type forge struct {
 // forges are the forges of a configuration. User names are those that each documents for tokens.
 func forges(c *config.Config) []forge {
 	return []forge{
-		{provider: github.Provider, base: c.GitHubGitURL, token: c.ReadToken, tokenName: "GITHUB_READ_TOKEN"},
-		{provider: "gitlab", base: c.GitLabGitURL, user: "oauth2", token: c.GitLabReadToken, tokenName: "GITLAB_READ_TOKEN"},
-		{provider: "gitea", base: c.GiteaURL, user: "sre-agent", token: c.GiteaReadToken, tokenName: "GITEA_READ_TOKEN"},
-		{provider: "forgejo", base: c.ForgejoURL, user: "sre-agent", token: c.ForgejoReadToken, tokenName: "FORGEJO_READ_TOKEN"},
-		{provider: "bitbucket", base: c.BitbucketGitURL, user: "x-token-auth", token: c.BitbucketReadToken, tokenName: "BITBUCKET_READ_TOKEN"},
-		{provider: "azure-devops", base: c.AzureDevOpsURL, user: "sre-agent", token: c.AzureDevOpsReadToken, tokenName: "AZURE_DEVOPS_READ_TOKEN", azure: true},
+		{provider: github.Provider, base: c.GitHubGitURL, token: c.ReadToken},
+		{provider: "gitlab", base: c.GitLabGitURL, user: "oauth2", token: c.GitLabReadToken},
+		{provider: "gitea", base: c.GiteaURL, user: "sre-agent", token: c.GiteaReadToken},
+		{provider: "forgejo", base: c.ForgejoURL, user: "sre-agent", token: c.ForgejoReadToken},
+		{provider: "bitbucket", base: c.BitbucketGitURL, user: "x-token-auth", token: c.BitbucketReadToken},
+		{provider: "azure-devops", base: c.AzureDevOpsURL, user: "sre-agent", token: c.AzureDevOpsReadToken, azure: true},
 	}
 }
 
@@ -44,7 +43,7 @@ func remotes(forges []forge) func(ci.Failure) (gitrepo.Remote, bool, error) {
 				continue
 			}
 			if !at.token.IsSet() {
-				return gitrepo.Remote{}, false, fault.Permf("no_token", "the code is on %s, which is not read: set %s", at.base, at.tokenName)
+				return gitrepo.Remote{}, false, fault.Permf("no_token", "the code is on %s, which is not read: set %s", at.base, config.ReadTokenName(at.provider))
 			}
 			return at.remote(owner, name), at.provider == github.Provider, nil
 		}

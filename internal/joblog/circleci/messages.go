@@ -161,7 +161,7 @@ func (m *messages) escaped(c byte) error {
 
 // digit takes one of the four digits of \u. A character beyond the first 65,536 comes in two of them.
 func (m *messages) digit(c byte) error {
-	v := rune(-1)
+	var v rune
 	switch {
 	case c >= '0' && c <= '9':
 		v = rune(c - '0')

@@ -69,8 +69,15 @@ func TestWhatIsPutIsThereCompressedUntilSomethingNewerIs(t *testing.T) {
 func TestKeysAreApartAndNoNameIsAPath(t *testing.T) {
 	s, dir := open(t, green.MaxTotal)
 	keys := []green.Key{
-		key, {"gitlab", "1", "ci.yml", "test"}, {"github", "2", "ci.yml", "test"}, {"github", "1", "cd.yml", "test"}, {"github", "1", "ci.yml", "lint"},
-		{"github", "1", "../../x", "/etc/passwd"}, {"github", "1", "ci.yml", "a\x00b"}, {"git", "hub1", "ci.yml", "test"}, {"", "", "", strings.Repeat("n", 5000)},
+		key,
+		{"gitlab", "1", "ci.yml", "test"},
+		{"github", "2", "ci.yml", "test"},
+		{"github", "1", "cd.yml", "test"},
+		{"github", "1", "ci.yml", "lint"},
+		{"github", "1", "../../x", "/etc/passwd"},
+		{"github", "1", "ci.yml", "a\x00b"},
+		{"git", "hub1", "ci.yml", "test"},
+		{"", "", "", strings.Repeat("n", 5000)},
 	}
 	for i, k := range keys {
 		if err := s.Put(k, green.Entry{Text: []byte(fmt.Sprint(i))}); err != nil {

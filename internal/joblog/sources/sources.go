@@ -89,9 +89,9 @@ func (s *Sources) of(f ci.Failure) (Source, error) {
 	case ready:
 		return source, nil
 	case known && unset.URL == "":
-		return nil, fault.Permf(ReasonNoToken, "logs of %s are not read: set %s and %s; until then see %s", f.Provider, unset.URLName, unset.TokenName, f.RunURL)
+		return nil, fault.Permf(ReasonNoToken, "logs of %s are not read: set %s and %s; until then see %s", f.Provider, unset.URLName, unset.TokenName(), f.RunURL)
 	case known:
-		return nil, fault.Permf(ReasonNoToken, "logs of %s are not read: set %s; until then see %s", f.Provider, unset.TokenName, f.RunURL)
+		return nil, fault.Permf(ReasonNoToken, "logs of %s are not read: set %s; until then see %s", f.Provider, unset.TokenName(), f.RunURL)
 	}
 	return nil, fault.Permf(ReasonNoLog, "the logs of %s pipelines can't be read, so nobody knows what failed: see %s", f.Provider, f.RunURL)
 }

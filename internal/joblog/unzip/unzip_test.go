@@ -61,7 +61,12 @@ func TestEntriesAreReadInTheirOrderWhateverTheirNames(t *testing.T) {
 	want := []entry{
 		{"0_build.txt", strings.Repeat("a line\n", 10_000)},
 		{"build/1_set up.txt", ""},
-		{"../../etc/passwd", "x"}, {"/etc/passwd", "y"}, {"nul\x00.txt", "z"}, {"\xff\xfe.txt", "not UTF-8"}, {`..\..\x`, "w"}, {strings.Repeat("n", 60_000), "long"},
+		{"../../etc/passwd", "x"},
+		{"/etc/passwd", "y"},
+		{"nul\x00.txt", "z"},
+		{"\xff\xfe.txt", "not UTF-8"},
+		{`..\..\x`, "w"},
+		{strings.Repeat("n", 60_000), "long"},
 		{"PK\x03\x04", "PK\x01\x02PK\x03\x04PK\x07\x08"},
 	}
 	got, err := all(bytes.NewReader(archive(t, want)))
