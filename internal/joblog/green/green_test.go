@@ -122,7 +122,7 @@ func TestAFileThatIsNotWhatWasWrittenIsNoneAndGoes(t *testing.T) {
 				t.Fatal(err)
 			}
 			ok := false
-			if peak := joblogtest.Peak(func() { _, ok = s.Get(key) }); ok || peak > 40<<20 {
+			if peak := joblogtest.Peak(func() { _, ok = s.Get(key) }); ok || peak > 64<<20 {
 				t.Errorf("read: %v, with %d bytes of memory", ok, peak)
 			}
 			if paths, _ := files(t, dir); len(paths) != 0 {
