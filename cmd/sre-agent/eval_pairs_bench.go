@@ -64,6 +64,7 @@ func (a *app) newPairBench(ctx context.Context, o pairsOptions) (b *pairBench, e
 	env := maps.Clone(a.environ)
 	maps.Copy(env, map[string]string{
 		"GITHUB_API_URL": b.forge.APIURL(), "GITHUB_GIT_URL": b.forge.URL(), "GITHUB_READ_TOKEN": pairToken, "DATA_DIR": filepath.Join(b.dir, "data"),
+		"API_ALLOWED_NETWORKS": "127.0.0.0/8,::1/128",
 		// Nothing connects to these: the pipeline alone is used.
 		"DATABASE_URL": "postgres://localhost/unused", "REDIS_URL": "redis://localhost/0", "NATS_URL": "nats://localhost:4222",
 	})
@@ -159,20 +160,19 @@ func (b *pairBench) fail(ctx context.Context, n int, row fixPair, clone clone, p
 	if err := b.forge.Import(owner, name, branch, clone.gitDir, parent); err != nil {
 		return ci.Failure{}, err
 	}
-	log, err := b.runCI(ctx, n, row, parent)
-	if err != nil {
-		return ci.Failure{}, err
-	}
 	runID := int64(1000 + n)
-	if _, err := b.forge.AddJob(owner, name, runID, 1, forgetest.Job{Name: "check", Conclusion: "failure"}, log); err != nil {
-		return ci.Failure{}, err
-	}
-	return ci.Failure{
+	f := ci.Failure{
 		Provider:   "github",
 		Repository: ci.Repository{ID: fmt.Sprint(repo.ID), Owner: owner, Name: name, CloneURL: repo.CloneURL, WebURL: repo.WebURL, DefaultBranch: branch},
 		Branch:     branch, BaseBranch: branch, Commit: parent, Workflow: ".github/workflows/ci.yml", WorkflowName: "CI",
 		RunID: fmt.Sprint(runID), RunAttempt: 1, RunURL: fmt.Sprintf("%s/actions/runs/%d", repo.WebURL, runID), Conclusion: "failure",
-	}, nil
+	}
+	log, err := b.runCI(ctx, n, row, f)
+	if err != nil {
+		return f, err
+	}
+	_, err = b.forge.AddJob(owner, name, runID, 1, forgetest.Job{Name: "check", Conclusion: "failure"}, log)
+	return f, err
 }
 
 // preparing is what a workflow does before its check: it installs what the lock file names, or else the manifest.
@@ -182,17 +182,20 @@ elif [ -f package.json ]; then npm install --ignore-scripts --no-audit --no-fund
 `
 
 // runCI runs the check on the parent commit and returns the job's log as GitHub Actions writes it.
-func (b *pairBench) runCI(ctx context.Context, n int, row fixPair, parent string) (string, error) {
-	owner, name, _ := strings.Cut(row.repo, "/")
+func (b *pairBench) runCI(ctx context.Context, n int, row fixPair, f ci.Failure) (string, error) {
 	p := b.pipeline
-	mirror, err := p.Git.OpenMirror(ctx, filepath.Join(b.dir, "ci", owner+"-"+name), p.Remote(owner, name))
+	remote, _, err := p.Remote(f)
 	if err != nil {
 		return "", err
 	}
-	if err := mirror.Fetch(ctx, parent); err != nil {
+	mirror, err := p.Git.OpenMirror(ctx, filepath.Join(b.dir, "ci", f.Repository.Owner+"-"+f.Repository.Name), remote)
+	if err != nil {
 		return "", err
 	}
-	tree, err := mirror.Checkout(ctx, parent, filepath.Join(b.dir, fmt.Sprintf("ci-%d", n)))
+	if err := mirror.Fetch(ctx, f.Commit); err != nil {
+		return "", err
+	}
+	tree, err := mirror.Checkout(ctx, f.Commit, filepath.Join(b.dir, fmt.Sprintf("ci-%d", n)))
 	if err != nil {
 		return "", err
 	}

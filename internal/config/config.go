@@ -28,6 +28,7 @@ type Config struct {
 	Knobs        `title:"Knobs"`
 	Webhooks     `title:"Webhooks"`
 	GitHub       `title:"GitHub"`
+	Reading      `title:"Logs and code of other providers"`
 	NATS         `title:"NATS"`
 	Database     `title:"PostgreSQL"`
 	Redis        `title:"Redis"`

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"net/url"
 	"slices"
@@ -26,7 +27,9 @@ func (l *loader) warn(vars []Variable) {
 		c.warnShort(WebhookPrefix(k.Provider)+"_WEBHOOK_SECRETS", k.Secrets)
 		c.warnShort(WebhookPrefix(k.Provider)+"_WEBHOOK_TOKENS", k.Tokens)
 	}
-	for name, address := range map[string]string{"GITHUB_API_URL": c.GitHubAPIURL, "GITHUB_GIT_URL": c.GitHubGitURL, "GITLAB_API_URL": c.GitLabAPIURL} {
+	addresses := map[string]string{"GITHUB_API_URL": c.GitHubAPIURL, "GITHUB_GIT_URL": c.GitHubGitURL, "GITLAB_API_URL": c.GitLabAPIURL}
+	maps.Copy(addresses, c.readAddresses())
+	for name, address := range addresses {
 		if u, err := url.Parse(address); err == nil && u.Scheme == "http" && !isLoopback(u.Hostname()) {
 			c.warnings = append(c.warnings, name+" is plain http: the tokens travel in clear text")
 		}

@@ -113,6 +113,7 @@ func (s *Scene) Environ() map[string]string {
 		"GITHUB_READ_TOKEN":      s.readToken,
 		"GITHUB_WRITE_TOKEN":     s.writeToken,
 		"GITHUB_WEBHOOK_SECRETS": s.webhookSecret,
+		"API_ALLOWED_NETWORKS":   "127.0.0.0/8,::1", // the scene's forge is on this machine
 	}
 }
 

@@ -9,11 +9,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/sre-agent/sre-agent/internal/ci"
 	"github.com/sre-agent/sre-agent/internal/config"
 	"github.com/sre-agent/sre-agent/internal/demo"
 	"github.com/sre-agent/sre-agent/internal/failure"
 	"github.com/sre-agent/sre-agent/internal/fix"
-	"github.com/sre-agent/sre-agent/internal/joblog"
+	"github.com/sre-agent/sre-agent/internal/httpapi"
+	"github.com/sre-agent/sre-agent/internal/joblog/sources"
 	"github.com/sre-agent/sre-agent/internal/webhook"
 	"github.com/sre-agent/sre-agent/internal/webhook/github"
 )
@@ -47,12 +49,24 @@ func TestTheSceneIsRedForTheReasonThatItsLogShows(t *testing.T) {
 	}
 	// The log is read as the runner reads it: from the forge's API, with the token of the environment.
 	env := s.Environ()
-	logs := joblog.New(env["GITHUB_API_URL"], env["GITHUB_READ_TOKEN"], nil)
-	jobs, err := logs.FailedJobs(t.Context(), demo.Owner, demo.Name, strconv.Itoa(demo.RunID), 1)
+	cfg, err := config.Load(config.Runner, withParts(env))
+	if err != nil {
+		t.Fatal(err)
+	}
+	networks, err := config.ParseNetworks(cfg.APIAllowedNetworks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	logs := sources.New(cfg, httpapi.Guarded(networks))
+	f := ci.Failure{
+		Provider: "github", Repository: ci.Repository{Owner: demo.Owner, Name: demo.Name}, RunID: strconv.Itoa(demo.RunID), RunAttempt: 1,
+		RunURL: "/actions/runs/" + strconv.Itoa(demo.RunID),
+	}
+	jobs, err := logs.FailedJobs(t.Context(), f)
 	if err != nil || len(jobs) != 1 {
 		t.Fatalf("failed jobs: %v, %v", jobs, err)
 	}
-	text, _, err := logs.Log(t.Context(), demo.Owner, demo.Name, jobs[0].ID, 1<<20)
+	text, _, err := logs.Log(t.Context(), f, jobs[0], 1<<20)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,6 +86,12 @@ func TestTheSceneIsRedForTheReasonThatItsLogShows(t *testing.T) {
 	if diff := cmp.Diff(want, matches); diff != "" {
 		t.Errorf("fixers (-want +got):\n%s", diff)
 	}
+}
+
+// withParts adds what the runner wants besides, and the log does not.
+func withParts(env map[string]string) map[string]string {
+	env["NATS_URL"], env["DATABASE_URL"], env["REDIS_URL"] = "nats://127.0.0.1:1", "postgres://127.0.0.1:1/x", "redis://127.0.0.1:1"
+	return env
 }
 
 func TestWebhooksAreSignedAndSayWhatTheyAreMeantTo(t *testing.T) {

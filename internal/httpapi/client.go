@@ -7,6 +7,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -31,10 +32,13 @@ const (
 type Options struct {
 	// BaseURL is the API's root, such as "https://api.github.com".
 	BaseURL string
-	// Token is sent as a bearer token; empty means anonymous.
+	// Token is sent as Auth says; empty means anonymous.
 	Token string
+	Auth  Auth
 	// Version is the value of the X-GitHub-Api-Version header; empty leaves it out.
 	Version string
+	// Accept is the media type of the answers; empty means GitHub's.
+	Accept string
 	// HTTP carries the calls; nil means a client of our own with sane timeouts.
 	HTTP *http.Client
 	// Now is the clock that turns a reset time into a wait; nil means time.Now.
@@ -46,14 +50,16 @@ type Client struct {
 	base    *url.URL
 	baseErr error
 	token   string
+	auth    Auth
 	version string
+	accept  string
 	now     func() time.Time
 	hc      *http.Client
 }
 
 // New returns a client. A base URL that can't be used is reported by each call, as "invalid_api_url".
 func New(o Options) *Client {
-	c := &Client{token: o.Token, version: o.Version, now: o.Now}
+	c := &Client{token: o.Token, auth: o.Auth, version: o.Version, accept: cmp.Or(o.Accept, "application/vnd.github+json"), now: o.Now}
 	c.base, c.baseErr = parseBase(o.BaseURL)
 	if c.now == nil {
 		c.now = time.Now
@@ -169,13 +175,13 @@ func (c *Client) Prepare(ctx context.Context, method, path string, query url.Val
 	if err != nil {
 		return nil, fault.Permf("invalid_name", "%s %s is not a valid request", method, path)
 	}
-	req.Header.Set("Accept", "application/vnd.github+json")
+	req.Header.Set("Accept", c.accept)
 	req.Header.Set("User-Agent", userAgent)
 	if c.version != "" {
 		req.Header.Set("X-GitHub-Api-Version", c.version)
 	}
 	if c.token != "" {
-		req.Header.Set("Authorization", "Bearer "+c.token)
+		req.Header.Set("Authorization", c.auth.header(c.token))
 	}
 	return req, nil
 }
@@ -192,10 +198,37 @@ func (c *Client) Get(ctx context.Context, path string, query url.Values, out any
 	return resp.Header, c.Decode("GET "+path, resp.Body, out)
 }
 
-// GetStream opens the body at an escaped path, after any redirect. The caller bounds its reading, ends it
-// through ctx, closes it, and hands a read error to TransportError.
-func (c *Client) GetStream(ctx context.Context, path string) (io.ReadCloser, error) {
-	resp, err := c.open(ctx, path, nil)
+// GetStream opens the body at an escaped path, after any redirect; accept is the media type that it wants. The caller
+// bounds its reading, ends it through ctx, closes it, and hands a read error to TransportError.
+func (c *Client) GetStream(ctx context.Context, path string, query url.Values, accept string) (io.ReadCloser, error) {
+	req, err := c.Prepare(ctx, http.MethodGet, path, query, nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Accept", accept)
+	return bodyOf(c.send("GET "+path, req))
+}
+
+// GetForeign is GetStream for an address that an answer of the API named. It never brings the token, not to the API
+// itself either: such an address carries what opens it.
+func (c *Client) GetForeign(ctx context.Context, address string) (io.ReadCloser, error) {
+	const op = "GET an address that the API named"
+	if c.baseErr != nil {
+		return nil, c.baseErr
+	}
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" || u.User != nil || (u.Scheme != "https" && (u.Scheme != "http" || c.base.Scheme == "https")) {
+		return nil, fault.Permf("invalid_address", "%s: it is no address that may be asked", op)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		return nil, fault.Permf("invalid_address", "%s: it makes no request", op)
+	}
+	req.Header.Set("User-Agent", userAgent)
+	return bodyOf(c.send(op, req))
+}
+
+func bodyOf(resp *http.Response, err error) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -203,11 +236,14 @@ func (c *Client) GetStream(ctx context.Context, path string) (io.ReadCloser, err
 }
 
 func (c *Client) open(ctx context.Context, path string, query url.Values) (*http.Response, error) {
-	op := "GET " + path
 	req, err := c.Prepare(ctx, http.MethodGet, path, query, nil)
 	if err != nil {
 		return nil, err
 	}
+	return c.send("GET "+path, req)
+}
+
+func (c *Client) send(op string, req *http.Request) (*http.Response, error) {
 	resp, err := c.hc.Do(req)
 	if err != nil {
 		return nil, c.TransportError(op, err)

@@ -89,7 +89,7 @@ func TestTheTokenDoesNotFollowARedirectToAnotherOrigin(t *testing.T) {
 		}
 		http.Redirect(w, r, other.URL+"/blob?sig=x", http.StatusFound)
 	})
-	body, err := client(api.URL).GetStream(t.Context(), "/moved")
+	body, err := client(api.URL).GetStream(t.Context(), "/moved", nil, "text/plain")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +109,7 @@ func TestTheTokenDoesNotFollowARedirectToAnotherOrigin(t *testing.T) {
 
 func TestRedirectsAreFew(t *testing.T) {
 	srv := server(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path, http.StatusFound) })
-	_, err := client(srv.URL).GetStream(t.Context(), "/loop")
+	_, err := client(srv.URL).GetStream(t.Context(), "/loop", nil, "text/plain")
 	if reason, _ := fault.Reason(err); reason != "too_many_redirects" {
 		t.Errorf("error = %v, want too_many_redirects", err)
 	}
@@ -121,7 +121,7 @@ func TestARedirectFromHTTPSToHTTPIsRefused(t *testing.T) {
 	}))
 	defer srv.Close()
 	c := httpapi.New(httpapi.Options{BaseURL: srv.URL, Token: token, HTTP: srv.Client()})
-	_, err := c.GetStream(t.Context(), "/x")
+	_, err := c.GetStream(t.Context(), "/x", nil, "text/plain")
 	if reason, _ := fault.Reason(err); reason != "insecure_redirect" {
 		t.Errorf("error = %v, want insecure_redirect", err)
 	}

@@ -105,6 +105,11 @@ func withoutURL(err error) string {
 
 // Check classifies an answer by its status and headers; nil means 2xx. It reads the body of an error answer.
 func (c *Client) Check(op string, resp *http.Response) error {
+	// Azure DevOps answers a token that it does not take with 203 and its sign-in page (MicrosoftDocs/vsts-rest-api-specs
+	// #97 and #574). None of the APIs answers a call that it takes with 203.
+	if resp.StatusCode == http.StatusNonAuthoritativeInfo {
+		return fault.Perm("unauthorized", &StatusError{Op: op, Status: resp.StatusCode, Message: "a page that asks to sign in"})
+	}
 	if resp.StatusCode >= 200 && resp.StatusCode < 300 {
 		return nil
 	}
@@ -209,8 +214,8 @@ func details(raw json.RawMessage) []Detail {
 
 // clean makes a foreign text fit for an error: without the token, on one line, and short.
 func (c *Client) clean(text string) string {
-	if c.token != "" {
-		text = strings.ReplaceAll(text, c.token, "[token]")
+	for _, secret := range c.auth.secrets(c.token) {
+		text = strings.ReplaceAll(text, secret, "[token]")
 	}
 	text = strings.Join(strings.Fields(text), " ")
 	if len(text) > maxMessage {

@@ -44,7 +44,7 @@ var rules = []Rule{
 	},
 	{
 		From:  []string{"./services/throttle", "./cmd/throttle"},
-		Never: []string{"./internal/forge/...", "./internal/gitrepo/...", "./internal/gitpush/...", "./internal/sandbox/..."},
+		Never: []string{"./internal/forge/...", "./internal/gitrepo/...", "./internal/gitpush/...", "./internal/joblog/...", "./internal/sandbox/..."},
 		Why:   "throttle decides, and touches neither a forge nor code",
 	},
 	{
@@ -59,7 +59,7 @@ var rules = []Rule{
 	},
 	{
 		From:  []string{"./services/...", "./cmd/ingest", "./cmd/throttle", "./cmd/runner", "./cmd/publisher"},
-		Never: []string{"./internal/forge/forgetest/...", "./internal/testenv/...", "./internal/embedded/...", "./internal/devtools/..."},
+		Never: []string{"./internal/forge/forgetest/...", "./internal/joblog/joblogtest", "./internal/testenv/...", "./internal/embedded/...", "./internal/devtools/..."},
 		Why:   "fakes and embedded servers are for tests and the demo",
 	},
 	{
@@ -67,7 +67,7 @@ var rules = []Rule{
 		Why: "test helpers are for tests",
 	},
 	{
-		From:  []string{"./internal/ci", "./internal/fault", "./internal/failure", "./internal/run", "./internal/redact", "./internal/evidence"},
+		From:  []string{"./internal/ci", "./internal/fault", "./internal/failure", "./internal/run", "./internal/redact", "./internal/evidence", "./internal/joblog/unzip"},
 		Never: []string{"net", "net/http", "os/exec", "database/sql", "github.com/jackc/...", "github.com/redis/...", "github.com/nats-io/..."},
 		Why:   "a pure package has no input and output",
 	},

@@ -1,33 +1,27 @@
-// Package joblog reads the failed jobs of a CI run and their logs from GitHub's REST API.
+// Package joblog reads the failed jobs of a CI run and their logs; the packages below it each know one provider's API.
 //
-// It only reads, its memory does not grow with the size of a log, and the token never follows the redirect
-// to the host that stores the logs.
+// All of them promise that they only read, that their memory does not grow with the size of a log, of an archive or of a
+// line, that a token goes to the configured API and nowhere else, and that whatever an API says or a name holds
+// becomes no path on this machine. The suite in joblogtest holds each of them to that.
 package joblog
 
 import (
-	"context"
-	"fmt"
+	"cmp"
 	"net/http"
-	"net/url"
-	"strconv"
+	"slices"
 
-	"github.com/sre-agent/sre-agent/internal/fault"
+	"github.com/sre-agent/sre-agent/internal/ci"
 	"github.com/sre-agent/sre-agent/internal/httpapi"
 )
 
-const (
-	apiVersion = "2022-11-28"
-	pageSize   = 100
-	// maxPages bounds a run's jobs; a GitHub matrix makes at most 256 jobs.
-	maxPages = 50
-)
+// MaxPages bounds the pages that are read of one list.
+const MaxPages = 50
 
-// Source is one API to read from.
-type Source struct{ api *httpapi.Client }
-
-// Job is a job that failed or timed out.
+// Job is one job of a run.
 type Job struct {
-	ID         int64
+	// ID is the provider's own id of the job, and Run what its log is found by besides; both mean something to the
+	// provider's reader alone.
+	ID, Run    string
 	Name       string
 	Conclusion string
 	URL        string
@@ -35,67 +29,26 @@ type Job struct {
 	FailedSteps []string
 }
 
-// New returns a source. A nil hc means a client with sane timeouts.
-func New(baseURL, token string, hc *http.Client) *Source {
-	return &Source{api: httpapi.New(httpapi.Options{BaseURL: baseURL, Token: token, Version: apiVersion, HTTP: hc})}
+// Named returns the job with that name, the first where a provider has several.
+func Named(jobs []Job, name string) (Job, bool) {
+	i := slices.IndexFunc(jobs, func(j Job) bool { return j.Name == name })
+	if i < 0 {
+		return Job{}, false
+	}
+	return jobs[i], true
 }
 
-type jobsPage struct {
-	Jobs []struct {
-		ID         int64  `json:"id"`
-		Name       string `json:"name"`
-		Conclusion string `json:"conclusion"`
-		HTMLURL    string `json:"html_url"`
-		Steps      []struct {
-			Name       string `json:"name"`
-			Conclusion string `json:"conclusion"`
-		} `json:"steps"`
-	} `json:"jobs"`
+// API says where a provider's API is and how to speak to it.
+type API struct {
+	BaseURL, Token string
+	// HTTP carries the calls; nil means a client with sane timeouts that connects anywhere.
+	HTTP *http.Client
 }
 
-// FailedJobs lists the failed and timed-out jobs of one attempt of a run; attempt 0 means the latest.
-func (s *Source) FailedJobs(ctx context.Context, owner, name, runID string, attempt int) ([]Job, error) {
-	path, err := httpapi.Path("repos", owner, name, "actions", "runs", runID, "jobs")
-	query := url.Values{"per_page": {strconv.Itoa(pageSize)}}
-	if attempt > 0 {
-		path, err = httpapi.Path("repos", owner, name, "actions", "runs", runID, "attempts", strconv.Itoa(attempt), "jobs")
-	} else {
-		query.Set("filter", "latest")
-	}
-	if err != nil {
-		return nil, fmt.Errorf("list failed jobs: %w", err)
-	}
-	var jobs []Job
-	for page := 1; page <= maxPages; page++ {
-		query.Set("page", strconv.Itoa(page))
-		var got jobsPage
-		header, err := s.api.Get(ctx, path, query, &got)
-		if err != nil {
-			return nil, fmt.Errorf("list failed jobs: %w", err)
-		}
-		jobs = append(jobs, failedOf(got)...)
-		if !httpapi.HasNext(header) && len(got.Jobs) < pageSize {
-			return jobs, nil
-		}
-	}
-	return nil, fault.Permf("too_many_jobs", "list failed jobs: run %s has more than %d pages of jobs", runID, maxPages)
+// Client returns a client for the API.
+func (a API) Client(auth httpapi.Auth, accept string) *httpapi.Client {
+	return httpapi.New(httpapi.Options{BaseURL: a.BaseURL, Token: a.Token, Auth: auth, Accept: accept, HTTP: a.HTTP})
 }
 
-func failedOf(page jobsPage) []Job {
-	var out []Job
-	for _, j := range page.Jobs {
-		if !failed(j.Conclusion) {
-			continue
-		}
-		job := Job{ID: j.ID, Name: j.Name, Conclusion: j.Conclusion, URL: j.HTMLURL}
-		for _, step := range j.Steps {
-			if failed(step.Conclusion) {
-				job.FailedSteps = append(job.FailedSteps, step.Name)
-			}
-		}
-		out = append(out, job)
-	}
-	return out
-}
-
-func failed(conclusion string) bool { return conclusion == "failure" || conclusion == "timed_out" }
+// Base is the branch whose last green run a failure is compared with, or "" where nobody knows it.
+func Base(f ci.Failure) string { return cmp.Or(f.BaseBranch, f.Repository.DefaultBranch) }

@@ -12,6 +12,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/sre-agent/sre-agent/internal/ci"
 	"github.com/sre-agent/sre-agent/internal/evidence"
 	"github.com/sre-agent/sre-agent/internal/failure"
 	"github.com/sre-agent/sre-agent/internal/fault"
@@ -28,12 +29,6 @@ import (
 	"github.com/sre-agent/sre-agent/internal/telemetry"
 )
 
-// Logs reads the logs of a failed CI run.
-type Logs interface {
-	FailedJobs(ctx context.Context, owner, name, runID string, attempt int) ([]joblog.Job, error)
-	Log(ctx context.Context, owner, name string, jobID, limit int64) ([]byte, bool, error)
-}
-
 // Sandbox runs what comes from a repository.
 type Sandbox interface {
 	Run(ctx context.Context, spec sandbox.Spec) (sandbox.Result, error)
@@ -49,8 +44,9 @@ type Scanner interface {
 
 // FixPipeline is the fix pipeline: context, classify, plan, plan policy, patch, patch policy, scan, verify.
 type FixPipeline struct {
-	Git  *gitrepo.Git
-	Logs Logs
+	Git    *gitrepo.Git
+	Logs   Logs
+	Greens Greens
 	// Troubles and Pulls say whether the same trouble has its answer already.
 	Troubles  Troubles
 	Pulls     Pulls
@@ -66,8 +62,9 @@ type FixPipeline struct {
 	Redact Redactor
 	// Dir holds the mirrors, the caches and the throwaway trees.
 	Dir string
-	// Remote says where a repository is fetched from, with the read-only token.
-	Remote func(owner, name string) gitrepo.Remote
+	// Remote says where a failure's repository is fetched from, with the read-only token, and whether the publisher can
+	// open a pull request there.
+	Remote func(ci.Failure) (remote gitrepo.Remote, publishes bool, err error)
 	Limits sandbox.Limits
 	// GoProxy is the module proxy of the steps that have a network.
 	GoProxy string
@@ -106,12 +103,14 @@ type work struct {
 	settings *repoconfig.Config
 	job      joblog.Job
 	log      failure.Report
-	files    []string
-	match    fix.Match
-	fixPlan  fix.Plan
-	diff     []byte
-	changes  *patch.Patch
-	report   evidence.Report
+	// passing is the last green log of the same job, redacted, or nil.
+	passing []byte
+	files   []string
+	match   fix.Match
+	fixPlan fix.Plan
+	diff    []byte
+	changes *patch.Patch
+	report  evidence.Report
 }
 
 // Execute works on one run. Everything it makes on disk is gone when it returns, except mirrors and caches.

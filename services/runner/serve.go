@@ -12,7 +12,9 @@ import (
 	"github.com/sre-agent/sre-agent/internal/evidence"
 	"github.com/sre-agent/sre-agent/internal/fix"
 	"github.com/sre-agent/sre-agent/internal/gitrepo"
-	"github.com/sre-agent/sre-agent/internal/joblog"
+	"github.com/sre-agent/sre-agent/internal/httpapi"
+	"github.com/sre-agent/sre-agent/internal/joblog/green"
+	"github.com/sre-agent/sre-agent/internal/joblog/sources"
 	"github.com/sre-agent/sre-agent/internal/lease"
 	"github.com/sre-agent/sre-agent/internal/parts"
 	"github.com/sre-agent/sre-agent/internal/program"
@@ -95,10 +97,18 @@ func NewPipeline(ctx context.Context, env *program.Env) (*FixPipeline, error) {
 	if err := os.MkdirAll(dir, 0o711); err != nil {
 		return nil, fmt.Errorf("DATA_DIR: %w", err)
 	}
+	greens, err := green.Open(filepath.Join(dir, "green"), green.MaxTotal)
+	if err != nil {
+		return nil, err
+	}
+	networks, err := config.ParseNetworks(cfg.APIAllowedNetworks)
+	if err != nil {
+		return nil, fmt.Errorf("API_ALLOWED_NETWORKS: %w", err)
+	}
 	p := &FixPipeline{
-		Git: git, Logs: joblog.New(cfg.GitHubAPIURL, cfg.ReadToken.Reveal(), nil), Pulls: NewPullReader(cfg.GitHubAPIURL, cfg.ReadToken.Reveal()),
+		Git: git, Logs: sources.New(cfg, httpapi.Guarded(networks)), Greens: greens, Pulls: NewPullReader(cfg.GitHubAPIURL, cfg.ReadToken.Reveal()),
 		Catalogue: catalogue, Scanner: scanner, Rules: rules, Programs: programs,
-		Sandbox: box, Redact: env.Redact, Dir: dir, Remote: gitrepo.Below(cfg.GitHubGitURL, cfg.ReadToken.Reveal()), Limits: limits(cfg), GoProxy: cfg.SandboxGoProxy,
+		Sandbox: box, Redact: env.Redact, Dir: dir, Remote: remotes(forges(cfg)), Limits: limits(cfg), GoProxy: cfg.SandboxGoProxy,
 		Counters: env.Telemetry.Counters, Log: env.Log,
 	}
 	if p.Tools, err = tools(ctx, box, dir); err != nil {

@@ -5,22 +5,22 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/sre-agent/sre-agent/internal/ci"
-	"github.com/sre-agent/sre-agent/internal/evidence"
 	"github.com/sre-agent/sre-agent/internal/failure"
 	"github.com/sre-agent/sre-agent/internal/fault"
 	"github.com/sre-agent/sre-agent/internal/fix"
+	"github.com/sre-agent/sre-agent/internal/joblog/green"
 	"github.com/sre-agent/sre-agent/internal/patch"
 	"github.com/sre-agent/sre-agent/internal/policy"
 	"github.com/sre-agent/sre-agent/internal/repoconfig"
-	"github.com/sre-agent/sre-agent/internal/webhook/github"
 )
 
 const (
 	// maxLog is how much of a job's log is read, in bytes.
 	maxLog = 16 << 20
+	// maxGreenLog is how much of a green log is read and kept. Redacting may make it a little longer.
+	maxGreenLog = green.MaxText - 1<<20
 	// maxJobs is how many failed jobs of one run are looked at.
 	maxJobs = 5
 	// maxManifest is the largest file of a repository that a plan reads.
@@ -30,12 +30,15 @@ const (
 // readContext fetches the code, the repository's settings and the failed job's log.
 func (p *FixPipeline) readContext(ctx context.Context, w *work) error {
 	f := w.run.Failure
-	if f.Provider != github.Provider || !strings.Contains(f.RunURL, "/actions/runs/"+f.RunID) {
-		return fault.Permf("no_log", "the log of this %s pipeline can't be read yet, so nobody knows what failed: see %s", f.Provider, f.RunURL)
+	if err := p.Logs.Readable(f); err != nil {
+		return err
+	}
+	remote, publishes, err := p.Remote(f)
+	if err != nil {
+		return err
 	}
 	dir := filepath.Join(p.Dir, "mirrors", f.Provider+"-"+ci.ShortKey(f.Repository.ID))
-	var err error
-	if w.mirror, err = p.Git.OpenMirror(ctx, dir, p.Remote(f.Repository.Owner, f.Repository.Name)); err != nil {
+	if w.mirror, err = p.Git.OpenMirror(ctx, dir, remote); err != nil {
 		return err
 	}
 	if err := w.mirror.Fetch(ctx, f.Commit); err != nil {
@@ -50,7 +53,13 @@ func (p *FixPipeline) readContext(ctx context.Context, w *work) error {
 	if w.files, err = w.mirror.Files(ctx, f.Commit); err != nil {
 		return err
 	}
-	return p.readLogs(ctx, w)
+	if err := p.readLogs(ctx, w); err != nil {
+		return err
+	}
+	if !publishes && w.settings.Mode != repoconfig.ModeShadow {
+		return fault.Permf("no_publisher", "pull requests can be opened on GitHub alone, and this code is elsewhere; the log's excerpt says what happened")
+	}
+	return nil
 }
 
 // readSettings reads the repository's settings from its base branch, never from the failing commit.
@@ -77,38 +86,6 @@ func (p *FixPipeline) baseHead(ctx context.Context, w *work) (string, error) {
 		return w.mirror.BranchHead(ctx, branch)
 	}
 	return w.mirror.DefaultHead(ctx)
-}
-
-// readLogs finds the failed job that a fixer may help with; when there is none, the first one explains the failure.
-func (p *FixPipeline) readLogs(ctx context.Context, w *work) error {
-	f := w.run.Failure
-	owner, name := f.Repository.Owner, f.Repository.Name
-	jobs, err := p.Logs.FailedJobs(ctx, owner, name, f.RunID, f.RunAttempt)
-	if err != nil {
-		return fmt.Errorf("failed jobs of run %s: %w", f.RunID, err)
-	}
-	if len(jobs) == 0 {
-		return fault.Permf("no_failed_job", "run %s attempt %d lists no failed job", f.RunID, f.RunAttempt)
-	}
-	for i, job := range jobs[:min(len(jobs), maxJobs)] {
-		raw, _, err := p.Logs.Log(ctx, owner, name, job.ID, maxLog)
-		if err != nil {
-			return fmt.Errorf("log of job %d: %w", job.ID, err)
-		}
-		report := p.redacted(failure.Explain(raw))
-		matches := len(p.matches(w, report)) > 0
-		if i == 0 || matches {
-			w.job, w.log = job, report
-		}
-		if matches {
-			break
-		}
-	}
-	w.report.Job, w.report.JobURL, w.report.Command = p.Redact.String(w.job.Name), w.job.URL, w.log.Command
-	for _, l := range w.log.Excerpt {
-		w.report.Excerpt = append(w.report.Excerpt, evidence.Line(l))
-	}
-	return nil
 }
 
 // redacted removes secrets from a report before anything is stored or shown.

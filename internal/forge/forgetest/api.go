@@ -130,6 +130,10 @@ func (s *Server) answer(c *call, r *http.Request) reply {
 			out = s.listJobs(re, r, c.params["run_id"], c.params["attempt_number"])
 		case "actions/download-job-logs-for-workflow-run":
 			out = s.redirectToLog(re, c.params["job_id"])
+		case "actions/download-workflow-run-attempt-logs":
+			out = s.redirectToArchive(re, c.params["run_id"], c.params["attempt_number"])
+		case "actions/list-workflow-runs":
+			out = s.listRuns(re, r, c.params["workflow_id"])
 		default:
 			out = message(http.StatusNotImplemented, "no handler for "+op)
 		}

@@ -16,6 +16,8 @@ type Job struct {
 	Name       string
 	Conclusion string
 	Steps      []Step
+	// LogGone makes the job's own log unknown; the run's archive may still have it.
+	LogGone bool
 }
 
 // Step is a step of a job.
@@ -84,7 +86,7 @@ func (s *Server) jobJSON(re *repo, j job) map[string]any {
 
 func (s *Server) redirectToLog(re *repo, jobID string) reply {
 	for _, j := range re.jobs {
-		if strconv.FormatInt(j.ID, 10) == jobID {
+		if strconv.FormatInt(j.ID, 10) == jobID && !j.LogGone {
 			// GitHub's address carries a signature that is good for a minute.
 			to := fmt.Sprintf("%s/logs/%d/%d?sig=signed-for-one-minute", s.logURL, re.ID, j.ID)
 			return reply{status: http.StatusFound, header: http.Header{"Location": {to}}}
@@ -101,6 +103,11 @@ func (s *Server) serveLogFile(w http.ResponseWriter, r *http.Request) {
 			http.Error(w, "InvalidAuthenticationInfo", http.StatusBadRequest)
 			return
 		}
+	}
+	if archive, ok := s.archive(strings.TrimPrefix(r.URL.Path, "/logs/")); ok {
+		w.Header().Set("Content-Type", "application/zip")
+		_, _ = w.Write(archive)
+		return
 	}
 	text, ok := s.logText(strings.TrimPrefix(r.URL.Path, "/logs/"))
 	if !ok || r.URL.Query().Get("sig") == "" {

@@ -32,6 +32,8 @@ type repo struct {
 	created  time.Time
 	prs      []*PR
 	jobs     []job
+	runs     []Run
+	archives map[string][]byte
 }
 
 // nameRE is what GitHub takes for an owner or a repository, less what could leave a folder.

@@ -29,6 +29,8 @@ func operations() map[string][]string {
 		"/repos/{owner}/{repo}/actions/runs/{run_id}/jobs":                           {"get"},
 		"/repos/{owner}/{repo}/actions/runs/{run_id}/attempts/{attempt_number}/jobs": {"get"},
 		"/repos/{owner}/{repo}/actions/jobs/{job_id}/logs":                           {"get"},
+		"/repos/{owner}/{repo}/actions/runs/{run_id}/attempts/{attempt_number}/logs": {"get"},
+		"/repos/{owner}/{repo}/actions/workflows/{workflow_id}/runs":                 {"get"},
 		"/repos/{owner}/{repo}/hooks/{hook_id}/deliveries":                           {"get"},
 		"/repos/{owner}/{repo}/hooks/{hook_id}/deliveries/{delivery_id}/attempts":    {"post"},
 		"/orgs/{org}/hooks/{hook_id}/deliveries":                                     {"get"},

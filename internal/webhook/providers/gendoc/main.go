@@ -74,8 +74,9 @@ repositories' records even if the body names another's id.
 
 ## Which logs can be read
 
-Failures of every provider are recorded, and are worked on where the runner can read the failed jobs' logs: today that is
-GitHub Actions. The others end as ` + "`declined(no_log)`" + ` with the address of the run.
+Failures of every provider are recorded, and are worked on where the runner can read the failed jobs' logs and fetch the
+code: [which ones, and what to set](logs.md). The others end as ` + "`declined`" + ` with a reason that says what is missing, and
+the address of the run.
 
 ## The schema
 
