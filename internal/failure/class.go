@@ -33,7 +33,7 @@ const (
 	nearEnd = 200
 )
 
-// classVerdict is what a log's lines say for one class.
+// classVerdict is what a log's lines say for one class: the weight of the best sign, and how many there are.
 type classVerdict struct {
 	weight    int
 	lines     int
@@ -46,11 +46,15 @@ type classVerdict struct {
 // that a fixer may work on also wants the failing command to fit, where the log names one that says anything.
 func (r *Report) classify(lines []Line) {
 	found := map[Class]*classVerdict{}
+	shown := map[int]bool{}
 	for _, l := range r.Excerpt {
+		shown[l.Number] = true
 		judge(found, l, 100)
 	}
 	for _, l := range lines[max(0, len(lines)-nearEnd):] {
-		judge(found, l, 60)
+		if !shown[l.Number] {
+			judge(found, l, 60)
+		}
 	}
 	hint := classOfCommand(r.Command)
 	best := Unknown
@@ -79,10 +83,11 @@ func confidence(c Class, v *classVerdict, hint Class) float64 {
 	switch {
 	case hint == c:
 		w += 15
-	case hint != Unknown && mendable(c):
-		w -= 40
 	case mendable(c) && v.lines < 2:
-		w -= 20
+		// One line that nothing else bears out may be no tool's.
+		w -= 45
+	case mendable(c) && hint != Unknown:
+		w -= 40
 	}
 	return float64(min(max(w, 10), 95)) / 100
 }
@@ -105,9 +110,7 @@ func judge(found map[Class]*classVerdict, l Line, percent int) {
 			v = &classVerdict{}
 			found[s.class] = v
 		}
-		if l.Number != v.evidence.Number {
-			v.lines++
-		}
+		v.lines++
 		if w > v.weight {
 			v.weight, v.evidence, v.transient = w, l, s.transient
 		}
@@ -134,5 +137,5 @@ var commandHints = []struct {
 	{Lint, []string{"lint", "ruff", "flake8", "clippy", "mypy", "rubocop", "staticcheck", "go vet", "shellcheck", "stylelint", "phpstan", "psalm", "standard", "checkstyle", "pre-commit", "biome"}},
 	{Dependency, []string{"npm ci", "npm install", "yarn install", "pnpm install", "pip install", "bundle install", "composer install", "go mod download", "go mod verify", "poetry install", "cargo fetch"}},
 	{Test, []string{"test", "spec", "pytest", "jest", "rake", "tox", "phpunit", "mocha"}},
-	{Compile, []string{"build", "compile", "tsc", "make"}},
+	{Compile, []string{"build", "compile", "tsc"}},
 }

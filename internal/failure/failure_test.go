@@ -1,6 +1,7 @@
 package failure_test
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"testing"
@@ -169,13 +170,26 @@ func TestTheFingerprintIsThatOfTheTroubleNotOfTheRun(t *testing.T) {
 func FuzzExplainNeverPanicsAndStaysBounded(f *testing.F) {
 	f.Add([]byte(stamp(setup()...)))
 	f.Add([]byte("##[group]Run x\n##[error]Process completed with exit code 1."))
+	f.Add([]byte("section_start:1:step_script\r\x1b[0K\x1b[32;1m$ make\x1b[0;m\nERROR: Job failed: exit code 1"))
+	f.Add([]byte("##[section]Starting: a\nScript contents:\nmake\n=== Starting Command Output ===\n##[error]Bash exited with code '1'."))
+	f.Add([]byte("[Pipeline] sh\n+ make\na.c:1:2: error: x\nERROR: script returned exit code 2"))
+	f.Add([]byte("\x1b_bk;t=1\x07--- :go: x\n$ make\n^^^ +++\n🚨 Error: The command exited with status 1"))
+	f.Add([]byte("error: x\n --> a.rs:1:2\n/x/a.js\n  1:2  error  y  z\na.ts(1,2): error TS1: q\n[warn] b.js"))
 	f.Add([]byte("The command \"x\" exited with 1.\x1b]8;;\r\r\n\xff\xfe"))
 	f.Fuzz(func(t *testing.T, log []byte) {
 		r := failure.Explain(log)
 		if len(r.Excerpt) > failure.MaxLines || len(r.Text) > failure.MaxLines*600 || !utf8.ValidString(r.Text+r.Command+r.Step) {
 			t.Errorf("%d lines, %d bytes", len(r.Excerpt), len(r.Text))
 		}
+		for _, d := range r.Diagnostics {
+			if d.File == "" || d.Line < 0 || !utf8.ValidString(d.File+d.Message) {
+				t.Errorf("%+v", d)
+			}
+		}
 		failure.Fingerprint(r, "1", "main", "ci")
+		if same, err := failure.Read(bytes.NewReader(log), bytes.NewReader(log)); err != nil || len(same.Excerpt) > failure.MaxLines {
+			t.Errorf("%v: %d lines", err, len(same.Excerpt))
+		}
 	})
 }
 
@@ -189,21 +203,5 @@ func TestAHugeStepIsReadAtItsEndsAndWhereItLooksLikeAnError(t *testing.T) {
 		if got := failure.Explain([]byte(log)); !strings.Contains(got.Text, "trouble") {
 			t.Errorf("%s: %+v", name, got.Excerpt)
 		}
-	}
-}
-
-func BenchmarkExplainOneStepOf100MB(b *testing.B) {
-	log := []byte(strings.Repeat("2026-01-02T03:04:05.0000000Z compiling some/package.go in some folder ok 12ms\n", 1_300_000))
-	b.SetBytes(int64(len(log)))
-	for b.Loop() {
-		failure.Explain(log)
-	}
-}
-
-func BenchmarkExplain100MB(b *testing.B) {
-	log := []byte(strings.Repeat(stamp("##[group]Run make", cyan+"make\x1b[0m", "shell: x", "##[endgroup]")+strings.Repeat("2026-01-02T03:04:05.0000000Z compiling some package in some folder ok 12ms\n", 13_000), 100))
-	b.SetBytes(int64(len(log)))
-	for b.Loop() {
-		failure.Explain(log)
 	}
 }

@@ -182,10 +182,11 @@ func (s *steps) markGitLab(raw []byte, text string) bool {
 			s.start(m[2])
 		}
 	}
-	if found && strings.HasPrefix(text, "$ ") {
+	if found {
 		s.echo(text)
+		s.markExit(text)
 	}
-	return found
+	return found && (text == "" || strings.HasPrefix(text, "section_"))
 }
 
 func (s *steps) markTravis(raw []byte, text string) bool {
