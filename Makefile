@@ -72,6 +72,11 @@ bench-intake: setup ## measure how fast webhooks are taken in, that none is lost
 		run --loris 10000 --rounds 4 --duration $(if $(filter short,$(STORM)),20s,60s); \
 		exit $$failed
 
+.PHONY: eval
+eval: ## score what is read from real logs against what people marked in them (DATA=../shared/data)
+	@$(GO) build -o $(BIN)/sre-agent ./cmd/sre-agent
+	@exec $(BIN)/sre-agent eval logs --data $(or $(DATA),../shared/data)
+
 .PHONY: check
 check: tools ## formatting, go vet, linters, generated files, go.mod
 	@unformatted="$$($(BIN)/gofumpt -l .)"; \

@@ -85,7 +85,7 @@ func (a *app) root() *cobra.Command {
 		RunE:             group,
 	}
 	root.AddCommand(a.upCommand(), a.demoCommand(), a.migrateCommand(), a.streamsCommand(), a.runsCommand(), a.deliveriesCommand(),
-		a.deadCommand(), a.policyCommand(), a.configCommand(), a.benchCommand(), a.evalCommand(), a.versionCommand())
+		a.deadCommand(), a.policyCommand(), a.configCommand(), a.logsCommand(), a.evalCommand(), a.benchCommand(), a.versionCommand())
 	return root
 }
 

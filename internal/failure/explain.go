@@ -1,13 +1,15 @@
 // Package failure reads a CI job's log and says what failed.
 //
 // It promises at most fifty short lines and a bounded amount of memory whatever the log holds, and that it never
-// fails: a log that it doesn't understand gives its last lines. What it returns is what the log says, which a
-// hostile repository writes: it is data, and it isn't redacted yet. It is pure.
+// fails: a log that it doesn't understand gives the lines that look most like a failure. What it returns is what the
+// log says, which a hostile repository writes: it is data, and it isn't redacted yet. It is pure: the one thing that
+// it reads is the reader that it is given.
 package failure
 
 import (
 	"bytes"
-	"regexp"
+	"errors"
+	"io"
 	"strings"
 )
 
@@ -16,16 +18,8 @@ const (
 	MaxLines = 50
 	// maxText is where a line of an excerpt is cut.
 	maxText = 500
-	// maxRaw is how much of a line of the log is looked at.
-	maxRaw = 8 << 10
-	// maxCommand is where a failing command is cut; a longer one is nobody's known check.
-	maxCommand = 4 << 10
-	// maxEnd is how much of a step's start and of its end is looked at line by line.
-	maxEnd = 1 << 20
 	// maxFiles bounds the files that a failure names.
 	maxFiles = 500
-	// context is how many lines stand before a decisive line.
-	context = 12
 )
 
 // Line is a line of the log. Number counts from 1.
@@ -38,11 +32,20 @@ type Line struct {
 type Report struct {
 	// Excerpt shows the failure, in the log's order.
 	Excerpt []Line `json:"excerpt"`
+	// Class is the kind of failure; Evidence the line that says so, if one does.
+	Class    Class `json:"class"`
+	Evidence *Line `json:"evidence,omitempty"`
+	// Confidence is how sure the class is, from 0 to 1.
+	Confidence float64 `json:"confidence"`
+	// Transient says that no change of the code would help, and that trying again may.
+	Transient bool `json:"transient"`
 	// Command is the failing shell command, of one or more lines; empty if the log doesn't say, or if the
 	// step is no shell command.
 	Command string `json:"command,omitempty"`
 	// Step is the title of the failing step.
 	Step string `json:"step,omitempty"`
+	// Diagnostics are what compilers, linters and tests said about places in files.
+	Diagnostics []Diagnostic `json:"diagnostics,omitempty"`
 	// Files are the paths that the failing step's output names, relative where the log allows it, each once.
 	// They are guesses: only those that are files of the repository mean anything.
 	Files []string `json:"files,omitempty"`
@@ -50,84 +53,79 @@ type Report struct {
 	Text string `json:"text"`
 }
 
-// Explain reads a log whole. It takes GitHub Actions' markers and falls back to the last lines of the log.
+// Explain reads a log whole.
 func Explain(log []byte) Report {
-	step := findStep(log)
-	r := Report{Command: step.command, Step: step.title}
-	pick := newPicker()
-	files := newFileSet()
-	see := func(n int, text string) {
-		pick.see(n, text)
-		files.see(text)
-	}
-	head, tail, tailLine := ends(log[step.start:step.end], step.startLine)
-	each(head, step.startLine, see)
-	each(tail, tailLine, see)
-	r.Excerpt = pick.lines()
-	r.Files = files.names
-	text := make([]string, len(r.Excerpt))
-	for i, l := range r.Excerpt {
-		text[i] = l.Text
-	}
-	r.Text = strings.Join(text, "\n")
+	r, _ := Read(bytes.NewReader(log), nil)
 	return r
 }
 
-// ends cuts the middle out of a step too long to be looked at line by line, and says at which line its tail starts.
-func ends(log []byte, first int) (head, tail []byte, tailLine int) {
-	if len(log) <= 2*maxEnd {
-		return log, nil, 0
+// Read reads a log as a stream and explains it. The log of the same job when it last passed may be nil; with it,
+// lines that it has too count as no part of the failure. The report is good as far as the log could be read.
+func Read(log, passing io.Reader) (Report, error) {
+	s := newSteps()
+	if passing != nil {
+		seen, err := readSet(passing)
+		if err != nil {
+			return Report{}, err
+		}
+		s.fresh = &difference{seen: seen}
 	}
-	at := len(log) - maxEnd
-	i := bytes.IndexByte(log[at:], '\n')
-	if i < 0 {
-		return log[:maxEnd], nil, 0
-	}
-	at += i + 1
-	return log[:maxEnd], log[at:], first + bytes.Count(log[:at], []byte("\n"))
+	err := eachLine(log, s.see)
+	return s.report(), err
 }
 
-// each calls f with every line, cleaned, and its number.
-func each(log []byte, first int, f func(n int, text string)) {
-	for n := first; len(log) > 0; n++ {
-		line, rest, _ := bytes.Cut(log, []byte("\n"))
-		log = rest
-		f(n, clean(line))
+func eachLine(log io.Reader, see func(n int, raw []byte)) error {
+	lines := newLineReader(log)
+	for {
+		raw, err := lines.next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		see(lines.number, raw)
 	}
 }
 
-var (
-	timestamp = regexp.MustCompile(`^\x{feff}?\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d+)?Z ?`)
-	// CSI and OSC sequences, then any other escape.
-	ansi = regexp.MustCompile(`\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-_])`)
-)
-
-// clean renders a raw line as a terminal would show it in the end.
-func clean(raw []byte) string {
-	if len(raw) > maxRaw {
-		raw = raw[:maxRaw]
+func (s *steps) report() Report {
+	step := s.chosen()
+	lines := step.lines()
+	r := Report{Command: step.command, Step: step.title}
+	files := newFileSet()
+	for _, l := range lines {
+		files.see(l.Text)
 	}
-	s := strings.ToValidUTF8(string(raw), "\uFFFD")
-	s = timestamp.ReplaceAllString(strings.TrimRight(s, "\r"), "")
-	s = ansi.ReplaceAllString(s, "")
-	s = strings.TrimRight(s, "\r")
-	// A carriage return starts the line again; a progress bar's last state is what stays.
-	if i := strings.LastIndexByte(s, '\r'); i >= 0 {
-		s = s[i+1:]
+	r.Files = files.names
+	r.Excerpt = s.excerpt(lines)
+	for i := range r.Excerpt {
+		r.Excerpt[i].Text = cut(r.Excerpt[i].Text, maxText)
 	}
-	return strings.TrimRight(strings.Map(printable, s), " \t")
+	r.Text = joined(r.Excerpt)
+	r.Diagnostics = diagnose(lines, r.Command)
+	r.classify(lines)
+	return r
 }
 
-func printable(r rune) rune {
-	if r == '\t' || (r >= 0x20 && r != 0x7f && (r < 0x80 || r > 0x9f)) {
-		return r
+// excerpt is what of a step's lines is shown: what a passing log doesn't have, if that is little enough.
+func (s *steps) excerpt(lines []Line) []Line {
+	if s.fresh == nil {
+		return choose(lines, nil)
 	}
-	return -1
-}
-
-func cut(s string, n int) string {
-	if len(s) <= n {
-		return s
+	s.fresh.end()
+	isNew := make(map[int]bool, len(s.fresh.out))
+	for _, n := range s.fresh.out {
+		isNew[n] = true
 	}
-	return strings.ToValidUTF8(s[:n], "") + "…"
+	fresh := make([]bool, len(lines))
+	var out []Line
+	for i, l := range lines {
+		if fresh[i] = isNew[l.Number]; fresh[i] && strings.TrimSpace(l.Text) != "" {
+			out = append(out, l)
+		}
+	}
+	if len(out) == 0 || len(out) > MaxLines {
+		return choose(lines, fresh)
+	}
+	return out
 }

@@ -26,6 +26,12 @@ var noise = []struct {
 	{regexp.MustCompile(`\s+`), " "},
 }
 
+// decisive are lines that say what is wrong, rather than that something is.
+var decisive = regexp.MustCompile(`(?i)(?:^|[\s\[(:])(?:error|fatal|panic|failure|failed|exception|traceback|undefined|cannot find|not found|no such file|conflict|denied|unexpected|expected|assert\w*|differs?|unformatted|mismatch|missing|\[warn\]|E\d{4}|FAIL)(?:$|[\s\])(:!,.])|(?:\w|/)\.\w{1,6}:\d+(?::\d+)?[:\s]|^(?:diff |--- |\+\+\+ |\[warn\])|^\s*(?:✗|✘|×|✖)`)
+
+// notDecisive are lines that only look so.
+var notDecisive = regexp.MustCompile(`(?i)^##\[error\]Process completed|\b0 (?:errors?|failures?|failed)\b|(?:errors?|failures?|failed)[:=]\s*0\b|--fail|fail-fast|error\.(?:js|ts|go|py)\b|ignor(?:e|ing) error`)
+
 // Normalize takes out of a line what differs from one run of the same failure to the next: times, numbers,
 // hashes, temporary and checkout paths.
 func Normalize(text string) string {

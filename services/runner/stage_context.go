@@ -89,13 +89,7 @@ func (p *FixPipeline) baseHead(ctx context.Context, w *work) (string, error) {
 }
 
 // redacted removes secrets from a report before anything is stored or shown.
-func (p *FixPipeline) redacted(r failure.Report) failure.Report {
-	for i := range r.Excerpt {
-		r.Excerpt[i].Text = p.Redact.String(r.Excerpt[i].Text)
-	}
-	r.Command, r.Text = p.Redact.String(r.Command), p.Redact.String(r.Text)
-	return r
-}
+func (p *FixPipeline) redacted(r failure.Report) failure.Report { return r.Redacted(p.Redact.String) }
 
 // matches are the fixers that apply and that the repository allows.
 func (p *FixPipeline) matches(w *work, r failure.Report) []fix.Match {
