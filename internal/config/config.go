@@ -149,6 +149,8 @@ func (w Workers) ShutdownGrace() time.Duration { return seconds(w.ShutdownGraceS
 
 // Sandbox bounds what a repository's own code may do and use.
 type Sandbox struct {
+	SandboxEngine         string `env:"SANDBOX_ENGINE" for:"runner,all" allowed:"docker,podman" example:"podman" desc:"Container engine that runs the sandbox, if a container that it starts really runs. Else, and when this is empty, bubblewrap does."`
+	SandboxImage          string `env:"SANDBOX_IMAGE" for:"runner,all" example:"registry.example.com/ci/build:1" desc:"Image that SANDBOX_ENGINE runs scripts in, with /bin/sh and the toolchains. It is never pulled: have it there."`
 	SandboxBin            string `env:"SANDBOX_BIN" envDefault:"bwrap" for:"runner,all" desc:"The bubblewrap program: a path, or a name to find on PATH."`
 	SandboxTimeoutSeconds int    `env:"SANDBOX_TIMEOUT_SECONDS" envDefault:"600" for:"runner,all" min:"1" max:"86400" unit:"seconds" desc:"Time for one command in the sandbox."`
 	SandboxMemoryBytes    int64  `env:"SANDBOX_MEMORY_BYTES" envDefault:"4294967296" for:"runner,all" min:"67108864" unit:"bytes" desc:"Memory for one command in the sandbox."`
@@ -156,6 +158,8 @@ type Sandbox struct {
 	SandboxDiskBytes      int64  `env:"SANDBOX_DISK_BYTES" envDefault:"8589934592" for:"runner,all" min:"67108864" unit:"bytes" desc:"Disk space that one command may fill."`
 	SandboxToolchains     List   `env:"SANDBOX_TOOLCHAINS" for:"runner,all" check:"paths" example:"/usr/local/go,/opt/node" desc:"More absolute paths that the sandbox may read, separated by commas."`
 	SandboxGoProxy        string `env:"SANDBOX_GOPROXY" envDefault:"https://proxy.golang.org" for:"runner,all" check:"goproxy" desc:"GOPROXY of the steps that may reach a package registry. 'direct' is not possible: it would let a repository's code name any host."`
+	SandboxEgressAllow    List   `env:"SANDBOX_EGRESS_ALLOW" envDefault:"proxy.golang.org,sum.golang.org,registry.npmjs.org,registry.yarnpkg.com,pypi.org,files.pythonhosted.org,static.crates.io,index.crates.io,repo.maven.apache.org,plugins.gradle.org,api.nuget.org,registry.terraform.io" for:"runner,all" check:"hosts" desc:"Hosts that the steps with a network may reach, through the runner's proxy: name, name:port, or http://name:port for one without TLS. Their addresses must be public."`
+	SandboxEgressPrivate  List   `env:"SANDBOX_EGRESS_PRIVATE" for:"runner,all" check:"hosts" example:"goproxy.corp.example,http://10.1.2.3:4873" desc:"More such hosts, whose addresses may be private: a registry or mirror of one's own."`
 }
 
 // SandboxTimeout is the time for one command in the sandbox.

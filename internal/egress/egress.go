@@ -24,12 +24,6 @@ import (
 	"time"
 )
 
-// Registries are the public package registries of the ecosystems that the catalogue knows.
-var Registries = []string{
-	"proxy.golang.org", "sum.golang.org", "registry.npmjs.org", "registry.yarnpkg.com", "pypi.org", "files.pythonhosted.org",
-	"static.crates.io", "index.crates.io", "repo.maven.apache.org", "plugins.gradle.org", "api.nuget.org", "registry.terraform.io",
-}
-
 // Config is what New is told. A host is "name", "name:port", or "http://name:port" for one that speaks no TLS.
 type Config struct {
 	// Allow are the hosts that may be reached at public addresses.
@@ -102,12 +96,6 @@ func New(cfg Config) (*Proxy, error) {
 	return p, nil
 }
 
-// Check says what is wrong with a host of a list.
-func Check(host string) error {
-	_, err := parse(host)
-	return err
-}
-
 var hostName = regexp.MustCompile(`^[a-z0-9]([a-z0-9._-]*[a-z0-9])?$`)
 
 func parse(text string) (*target, error) {
@@ -153,7 +141,7 @@ func (p *Proxy) lookup(u *url.URL) *target {
 
 const dialTimeout = 15 * time.Second
 
-var errAddress = errors.New("its address is not a public one")
+var errAddress = errors.New("its address is not a public one (SANDBOX_EGRESS_PRIVATE lists the hosts that may have such)")
 
 // refuse answers with the reason also in the status line, which is all that many a client shows of a tunnel's refusal.
 func (p *Proxy) refuse(w http.ResponseWriter, r *http.Request, host string, why string) {

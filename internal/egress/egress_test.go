@@ -56,7 +56,7 @@ func origin(t *testing.T, tls bool) (*httptest.Server, *[]http.Header) {
 
 func get(t *testing.T, c *http.Client, url string) (int, string, error) {
 	t.Helper()
-	res, err := c.Get(url) //nolint:noctx // the client has a timeout
+	res, err := c.Get(url)
 	if err != nil {
 		return 0, "", err
 	}
@@ -174,7 +174,7 @@ func TestTheRequestLineCanNotSmuggleAnotherHost(t *testing.T) {
 		"a user name that looks like the host":  "GET http://" + server.Listener.Addr().String() + "@evil.test/ HTTP/1.1\r\nHost: x\r\n\r\n",
 		"a name with a line end that is quoted": "CONNECT evil%0d%0aX.test:443 HTTP/1.1\r\nHost: x\r\n\r\n",
 	} {
-		conn, err := net.Dial("tcp", proxy) //nolint:noctx // it is here
+		conn, err := net.Dial("tcp", proxy)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -182,6 +182,9 @@ func TestTheRequestLineCanNotSmuggleAnotherHost(t *testing.T) {
 		res, err := http.ReadResponse(bufio.NewReader(conn), nil)
 		if err != nil || res.StatusCode < 400 {
 			t.Errorf("%s: %+v, %v", name, res, err)
+		}
+		if err == nil {
+			_ = res.Body.Close()
 		}
 		_ = conn.Close()
 	}
@@ -213,11 +216,8 @@ func TestHostsOfAList(t *testing.T) {
 		"proxy.golang.org": true, "Proxy.Golang.Org.": true, "host:8443": true, "http://host:8080": true, "127.0.0.1:1": true, "[::1]:443": true,
 		"": false, "*": false, "*.example.com": false, "https://host": false, "host/path": false, "host:0": false, "host:99999": false, "a b": false, "http://user@host": false, "-x": false, "ho\nst": false,
 	} {
-		if err := Check(text); (err == nil) != good {
+		if _, err := New(Config{Allow: []string{text}}); (err == nil) != good {
 			t.Errorf("%q: %v", text, err)
 		}
-	}
-	if err := func() error { _, err := New(Config{Allow: Registries}); return err }(); err != nil {
-		t.Error(err)
 	}
 }

@@ -2,12 +2,15 @@ package sandbox
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math"
+	"net/http"
 	"os"
 	"os/exec"
 	"runtime"
@@ -27,7 +30,11 @@ const startTime = 30 * time.Second
 // "cancelled" and the error is the context's cause).
 func (s *Sandbox) Run(ctx context.Context, spec Spec) (Result, error) {
 	spec.Limits = spec.Limits.withDefaults()
-	if err := spec.check(); err != nil {
+	err := spec.check()
+	if err == nil && spec.Network && spec.Egress == nil && s.egress == nil {
+		err = errors.New("the script wants a network, and there is no proxy that says how far")
+	}
+	if err != nil {
 		return Result{}, fmt.Errorf("sandbox: %w", err)
 	}
 	if ctx.Err() != nil {
@@ -49,7 +56,14 @@ func (s *Sandbox) Run(ctx context.Context, spec Spec) (Result, error) {
 	// The kernel's parent-death signal follows the thread that forked, so that thread must outlive the sandbox.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	j, err := s.start(spec, id)
+	var d *door
+	if spec.Network {
+		if d, err = openDoor(id); err != nil {
+			return Result{}, fmt.Errorf("sandbox: %w", err)
+		}
+		defer d.close()
+	}
+	j, err := s.start(spec, id, d)
 	if err != nil {
 		return Result{}, fmt.Errorf("sandbox: %w", err)
 	}
@@ -76,6 +90,9 @@ type job struct {
 	exited      chan struct{} // closed when the monitor is gone
 	init        int           // process id of the namespace's init
 	pidfd       int
+	door        *door // nil without a network
+	proxy       http.Handler
+	log         *slog.Logger
 	killOnce    sync.Once
 	reason      string
 }
@@ -87,7 +104,7 @@ const gated = `cd ` + Source + ` && read -r go <&3 && unset OLDPWD && exec 3<&- 
 // quiet forbids user namespaces below this one, as --disable-userns does for the launcher's own.
 const quiet = `{ echo 0 >/proc/sys/user/max_user_namespaces; } 2>/dev/null; exec "$@"`
 
-func (s *Sandbox) start(spec Spec, id identity) (_ *job, err error) {
+func (s *Sandbox) start(spec Spec, id identity, d *door) (_ *job, err error) {
 	l := &launch{}
 	defer l.close()
 	pipes, err := makePipes(4)
@@ -109,7 +126,7 @@ func (s *Sandbox) start(spec Spec, id identity) (_ *job, err error) {
 	}
 	l.inherit(gate.r) // number 3, see gated
 	l.add("--block-fd", l.inherit(block.r), "--json-status-fd", l.inherit(status.w))
-	if err := s.build(l, spec, id); err != nil {
+	if err := s.build(l, spec, id, d); err != nil {
 		return nil, err
 	}
 	args, err := memoryFile(joinArgs(l.args))
@@ -122,6 +139,9 @@ func (s *Sandbox) start(spec Spec, id identity) (_ *job, err error) {
 		argv = append([]string{"/bin/sh", "-c", quiet, "sh"}, argv...)
 		argv = append(argv, "/usr/bin/setpriv", "--reuid", user, "--regid", user, "--clear-groups", "--inh-caps=-all", "--")
 	}
+	if d != nil {
+		argv = append(argv, insideHelper, insideCommand)
+	}
 	argv = append(argv, "/bin/sh", "-c", gated, "sh", spec.Script)
 
 	cmd := exec.Command(argv[0], argv[1:]...) //nolint:noctx // supervise kills the namespace, which a context would not
@@ -133,6 +153,7 @@ func (s *Sandbox) start(spec Spec, id identity) (_ *job, err error) {
 	j := &job{
 		cmd: cmd, started: time.Now(), block: block.w, gate: gate.w, pidfd: -1,
 		status: json.NewDecoder(io.LimitReader(status.r, 1<<16)), statusFile: status.r,
+		door: d, proxy: cmp.Or[http.Handler](spec.Egress, s.egress), log: s.log,
 		output: newTape(spec.Limits.Output), copied: make(chan struct{}), exited: make(chan struct{}),
 	}
 	if err := cmd.Start(); err != nil {
@@ -196,6 +217,11 @@ func (j *job) ready(ctx context.Context, limits Limits) error {
 		return err
 	}
 	_, _ = j.block.Write([]byte("\n"))
+	if j.door != nil {
+		if err := j.door.answer(j.exited, j.proxy, j.log); err != nil {
+			return err
+		}
+	}
 	_, _ = j.gate.Write([]byte("go\n"))
 	return nil
 }

@@ -2,7 +2,8 @@
 //
 // It promises:
 //   - The script sees the toolchains, its source directory at /src, the mounts it was given, and nothing else of
-//     the host: no environment, no home, no /var, no secrets in /etc, and no network unless asked for.
+//     the host: no environment, no home, no /var, no secrets in /etc.
+//   - It has no network. One that asks for it gets a proxy, which says what may be reached, and no other way out.
 //   - It has no privileges and can't get any: no root, no capabilities, no new privileges, no user namespaces.
 //   - It is bounded in time, memory, processes, files, disk and output.
 //   - When Run returns, by whatever way, every process that the script started is gone. If the program that called
@@ -17,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -74,9 +76,11 @@ type Spec struct {
 	Mounts []Mount
 	// Env is added to CI, HOME, LANG, PATH and TMPDIR, which are always there. Never put a secret in it.
 	Env map[string]string
-	// Network lets the script use the host's network.
+	// Network gives the script a proxy for HTTP and HTTPS, which says what may be reached. There is no other way out.
 	Network bool
-	Limits  Limits
+	// Egress is that proxy, when it is not Options.Egress.
+	Egress http.Handler
+	Limits Limits
 }
 
 // Reasons in Result.Killed.
@@ -107,7 +111,9 @@ type Options struct {
 	Toolchains []string
 	// CABundle is the file of trusted certificates for runs with a network; empty looks in the usual places.
 	CABundle string
-	Log      *slog.Logger
+	// Egress is the proxy of runs with a network; see internal/egress. A program that sets it calls Inside first.
+	Egress http.Handler
+	Log    *slog.Logger
 }
 
 // Sandbox runs scripts. It is safe for concurrent use.
@@ -115,6 +121,8 @@ type Sandbox struct {
 	bin        string
 	toolchains []string
 	caBundle   string
+	helper     string // this program
+	egress     http.Handler
 	log        *slog.Logger
 	ids        *identities
 }
@@ -126,7 +134,10 @@ func New(ctx context.Context, opts Options) (*Sandbox, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Sandbox{bin: bin, caBundle: opts.CABundle, log: opts.Log, ids: newIdentities()}
+	s := &Sandbox{bin: bin, caBundle: opts.CABundle, egress: opts.Egress, log: opts.Log, ids: newIdentities()}
+	if s.helper, err = os.Executable(); err != nil {
+		return nil, fmt.Errorf("sandbox: find this program: %w", err)
+	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -274,7 +285,7 @@ func (spec Spec) checkMounts() error {
 	return nil
 }
 
-var systemDirs = []string{"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/dev", "/proc", "/tmp", Source}
+var systemDirs = []string{"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/dev", "/proc", "/tmp", "/run", insideDir, insideHelper, insideDoor, Source}
 
 func checkMountPoint(path string) error {
 	if !filepath.IsAbs(path) || filepath.Clean(path) != path || path == "/" || strings.ContainsRune(path, 0) {
