@@ -96,7 +96,13 @@ func (s *Sandbox) build(l *launch, spec Spec, id identity, d *door) error {
 	l.made = []string{"/usr", "/tmp", home}
 	l.system()
 	scratch := strconv.FormatInt(min(spec.Limits.Disk, spec.Limits.Memory), 10)
-	l.add("--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--size", "16777216", "--tmpfs", "/dev/shm", "--remount-ro", "/dev")
+	l.add("--proc", "/proc")
+	for _, path := range hiddenProc {
+		if _, err := os.Lstat(path); err == nil {
+			l.add("--ro-bind", "/dev/null", path)
+		}
+	}
+	l.add("--dev", "/dev", "--perms", "1777", "--size", "16777216", "--tmpfs", "/dev/shm", "--remount-ro", "/dev")
 	l.add("--perms", "1777", "--size", scratch, "--tmpfs", "/tmp", "--perms", "0777", "--dir", home)
 	if err := l.etc(); err != nil {
 		return err
@@ -123,6 +129,13 @@ func (s *Sandbox) build(l *launch, spec Spec, id identity, d *door) error {
 		l.add("--setenv", name, env[name])
 	}
 	l.add("--remount-ro", "/")
+	if s.filter != nil {
+		f, err := memoryFile(string(s.filter))
+		if err != nil {
+			return err
+		}
+		l.add("--seccomp", l.inherit(f))
+	}
 	return nil
 }
 
@@ -131,6 +144,11 @@ func bindFlag(writable bool) string {
 		return "--bind"
 	}
 	return "--ro-bind"
+}
+
+// hiddenProc are files of /proc that tell of the whole machine, whatever the namespace.
+var hiddenProc = []string{
+	"/proc/kcore", "/proc/keys", "/proc/key-users", "/proc/kmsg", "/proc/kallsyms", "/proc/cmdline", "/proc/timer_list", "/proc/sched_debug", "/proc/latency_stats",
 }
 
 // system shows /usr, and the top folders as the host has them: as links into /usr, or as folders.

@@ -68,6 +68,14 @@ func (s *Sandbox) Run(ctx context.Context, spec Spec) (Result, error) {
 		return Result{}, fmt.Errorf("sandbox: %w", err)
 	}
 	defer j.close()
+	if s.cgroups != nil {
+		if j.group, err = s.cgroups.make(spec.Limits.Memory); err != nil {
+			j.kill("")
+			j.gone()
+			return Result{}, fmt.Errorf("sandbox: %w", err)
+		}
+		defer j.group.remove()
+	}
 	result, err := j.supervise(ctx, spec.Limits, writable)
 	if err != nil {
 		return result, fmt.Errorf("sandbox: %w", err)
@@ -90,7 +98,8 @@ type job struct {
 	exited      chan struct{} // closed when the monitor is gone
 	init        int           // process id of the namespace's init
 	pidfd       int
-	door        *door // nil without a network
+	group       *cgroup // nil where there are none
+	door        *door   // nil without a network
 	proxy       http.Handler
 	log         *slog.Logger
 	killOnce    sync.Once
@@ -216,6 +225,11 @@ func (j *job) ready(ctx context.Context, limits Limits) error {
 	if err := setLimits(j.init, limits); err != nil {
 		return err
 	}
+	if j.group != nil {
+		if err := j.group.join(j.init); err != nil {
+			return fmt.Errorf("join the control group: %w", err)
+		}
+	}
 	_, _ = j.block.Write([]byte("\n"))
 	if j.door != nil {
 		if err := j.door.answer(j.exited, j.proxy, j.log); err != nil {
@@ -259,15 +273,15 @@ func setLimits(pid int, limits Limits) error {
 func (j *job) supervise(ctx context.Context, limits Limits, writable []string) (Result, error) {
 	watch, stopWatch := context.WithCancel(context.Background())
 	defer stopWatch()
-	disk := newDiskWatch(writable, limits.Disk)
+	disk := newDiskWatch(writable, limits)
 	startErr := j.ready(ctx, limits)
 	if startErr != nil {
 		j.kill("")
 	} else {
 		timer := time.AfterFunc(limits.Time, func() { j.kill(KilledTimeout) })
 		defer timer.Stop()
-		go watchMemory(watch, j.init, limits.Memory, func() { j.kill(KilledMemory) })
-		go disk.run(watch, func() { j.kill(KilledDisk) })
+		go watchMemory(watch, j.hasTooMuch(limits.Memory), func() { j.kill(KilledMemory) })
+		go disk.run(watch, j.init, func() { j.kill(KilledDisk) })
 	}
 	var dead *deadman
 	if startErr == nil && limits.Silence > 0 {
@@ -280,6 +294,9 @@ func (j *job) supervise(ctx context.Context, limits Limits, writable []string) (
 	case <-ctx.Done():
 		j.kill(KilledCancelled)
 	}
+	if j.group != nil && j.group.exceeded() {
+		j.kill(KilledMemory) // the kernel was quicker than the watch
+	}
 	j.kill("") // what the script left behind
 	j.gone()
 	stopWatch()
@@ -287,7 +304,10 @@ func (j *job) supervise(ctx context.Context, limits Limits, writable []string) (
 		return Result{ExitCode: -1}, fmt.Errorf("the sandbox was ended: this program had been stopped for more than %s", limits.Silence)
 	}
 
-	result := Result{Duration: time.Since(j.started), Killed: j.reason, ExitCode: -1}
+	result := Result{Duration: time.Since(j.started), Killed: j.reason, ExitCode: -1, MemoryBy: BySampling}
+	if j.group != nil {
+		result.MemoryBy = j.group.by
+	}
 	result.Output, result.Truncated = j.output.result()
 	if ctx.Err() != nil && (j.reason == KilledCancelled || startErr != nil) {
 		result.Killed = KilledCancelled
@@ -304,6 +324,14 @@ func (j *job) supervise(ctx context.Context, limits Limits, writable []string) (
 		result.ExitCode = code
 	}
 	return result, nil
+}
+
+// hasTooMuch looks at the memory that is in use.
+func (j *job) hasTooMuch(limit int64) func() bool {
+	if j.group != nil {
+		return j.group.exceeded
+	}
+	return func() bool { return usedMemory(j.init) > limit }
 }
 
 // kill ends every process of the sandbox. The first reason is kept.

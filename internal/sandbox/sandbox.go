@@ -35,7 +35,7 @@ const Source = "/src"
 type Limits struct {
 	// Time is wall-clock time for the whole run.
 	Time time.Duration
-	// Memory is the resident bytes of all processes together.
+	// Memory is the bytes of all processes together, with what they have in memory files and in /tmp.
 	Memory int64
 	// Processes counts processes and threads.
 	Processes int
@@ -47,8 +47,11 @@ type Limits struct {
 	CPU time.Duration
 	// Output is how many bytes of output are kept.
 	Output int
-	// Disk is how many bytes the writable directories may grow. It also bounds /tmp, which is in memory.
+	// Disk is how many bytes the writable directories may grow, files that were deleted and are still open included. It
+	// also bounds /tmp, which is in memory.
 	Disk int64
+	// Files is by how many files and folders the writable directories may grow.
+	Files int64
 	// Silence is how long this program may be stopped before the sandbox is ended without it; 0 means for ever.
 	Silence time.Duration
 }
@@ -57,7 +60,7 @@ type Limits struct {
 func DefaultLimits() Limits {
 	return Limits{
 		Time: 10 * time.Minute, Memory: 2 << 30, Processes: 512, FileSize: 1 << 30,
-		OpenFiles: 4096, CPU: 10 * time.Minute, Output: 1 << 20, Disk: 2 << 30,
+		OpenFiles: 4096, CPU: 10 * time.Minute, Output: 1 << 20, Disk: 2 << 30, Files: 1_000_000,
 	}
 }
 
@@ -101,6 +104,8 @@ type Result struct {
 	// Killed is empty when the script ended by itself.
 	Killed   string
 	Duration time.Duration
+	// MemoryBy says what held the memory: a control group (exactly), or samples.
+	MemoryBy string
 }
 
 // Options configure New.
@@ -123,6 +128,8 @@ type Sandbox struct {
 	caBundle   string
 	helper     string // this program
 	egress     http.Handler
+	filter     []byte   // for seccomp; nil where the architecture is not known
+	cgroups    *cgroups // nil where none can be made
 	log        *slog.Logger
 	ids        *identities
 }
@@ -143,6 +150,12 @@ func New(ctx context.Context, opts Options) (*Sandbox, error) {
 	}
 	if s.caBundle == "" {
 		s.caBundle = findCABundle()
+	}
+	if s.filter, err = filter(); err != nil {
+		return nil, fmt.Errorf("sandbox: %w", err)
+	}
+	if membership, err := os.ReadFile("/proc/self/cgroup"); err == nil {
+		s.cgroups = findCgroups(string(membership))
 	}
 	for _, dir := range opts.Toolchains {
 		if err := checkMountPoint(dir); err != nil {
@@ -313,6 +326,7 @@ func (l Limits) withDefaults() Limits {
 	fill(&l.CPU, d.CPU)
 	fill(&l.Output, d.Output)
 	fill(&l.Disk, d.Disk)
+	fill(&l.Files, d.Files)
 	return l
 }
 
