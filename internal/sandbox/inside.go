@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -37,7 +38,7 @@ func Inside() {
 }
 
 func handOver() error {
-	ln, err := net.Listen("tcp", proxyAddress)
+	ln, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", proxyAddress)
 	if err != nil {
 		return fmt.Errorf("open the proxy's port: %w", err)
 	}

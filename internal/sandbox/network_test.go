@@ -119,6 +119,17 @@ const unix = path => new Promise(ok => { const c = net.connect(path, () => ok(pa
 	}
 }
 
+func TestTheProxyWorksWithoutRoot(t *testing.T) {
+	t.Parallel()
+	address := origin(t).Listener.Addr().String()
+	cmd := helperCommand(t, `exec 2>&1 /bin/bash -c 'exec 3<>/dev/tcp/127.0.0.1/3128; printf "GET http://`+address+`/x HTTP/1.0\r\n\r\n" >&3; cat <&3; echo >/dev/tcp/`+strings.Replace(address, ":", "/", 1)+`'`, unprivileged())
+	cmd.Env = append(cmd.Env, "SANDBOX_TEST_HOST=http://"+address)
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "origin has /x\n") || !strings.Contains(string(out), "Connection refused") {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
 func TestManyConnectionsAreBounded(t *testing.T) {
 	t.Parallel()
 	s := networked(t)
@@ -144,7 +155,7 @@ func openFiles(t *testing.T) int {
 
 func TestATunnelEndsWithItsRun(t *testing.T) {
 	t.Parallel()
-	ln, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a test's own
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -78,11 +78,11 @@ func deletedFiles(init int, processes map[int]process, onDisk []device) (disk, m
 			if unix.Stat(dir+"/"+name, &st) != nil || st.Nlink != 0 || st.Mode&unix.S_IFMT != unix.S_IFREG {
 				continue
 			}
-			if id := (inode{st.Dev, st.Ino}); seen[id] || slices.Contains(counted, st.Dev) {
+			id := inode{st.Dev, st.Ino}
+			if seen[id] || slices.Contains(counted, st.Dev) {
 				continue
-			} else {
-				seen[id] = true
 			}
+			seen[id] = true
 			if slices.Contains(onDisk, st.Dev) {
 				disk += st.Blocks * 512
 			} else {
