@@ -342,16 +342,16 @@ func TestScriptsThatDoNotWantToEnd(t *testing.T) {
 	t.Parallel()
 	s := newSandbox(t)
 	for name, script := range map[string]string{
-		"closes its input and output":          `exec <&- >&- 2>&-; sleep 1000`,
-		"ignores every signal":                 `trap "" TERM INT HUP QUIT PIPE; while :; do sleep 1; done`,
-		"sleeps a little, for ever":            `while :; do sleep 0.001; done`,
-		"turns for ever":                       `while :; do :; done`,
-		"stops itself":                         `kill -STOP $$; sleep 1000`,
-		"writes for ever":                      `exec yes`,
-		"writes for ever from many":            `for i in 1 2 3 4; do yes & done; wait; sleep 1000`,
-		"leaves its output to a daemon":        `(setsid sh -c 'exec yes' &); sleep 1000`,
-		"waits for an answer from its input":   `while :; do read x || sleep 0.1; done`,
-		"forks without an end, in little time": `while :; do (:) & done`,
+		"closes its input and output":        `exec <&- >&- 2>&-; sleep 1000`,
+		"ignores every signal":               `trap "" TERM INT HUP QUIT PIPE; while :; do sleep 1; done`,
+		"sleeps a little, for ever":          `while :; do sleep 0.001; done`,
+		"turns for ever":                     `while :; do :; done`,
+		"stops itself":                       `kill -STOP $$; sleep 1000`,
+		"writes for ever":                    `exec yes`,
+		"writes for ever from many":          `for i in 1 2 3 4; do yes & done; wait; sleep 1000`,
+		"leaves its output to a daemon":      `(setsid sh -c 'exec yes' &); sleep 1000`,
+		"waits for an answer from its input": `while :; do read x || sleep 0.1; done`,
+		"forks without an end, one by one":   `while :; do (:); done`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
