@@ -149,8 +149,6 @@ func (w Workers) ShutdownGrace() time.Duration { return seconds(w.ShutdownGraceS
 
 // Sandbox bounds what a repository's own code may do and use.
 type Sandbox struct {
-	SandboxEngine         string `env:"SANDBOX_ENGINE" for:"runner,all" allowed:"docker,podman" example:"podman" desc:"Container engine that runs the sandbox, if a container that it starts really runs. Else, and when this is empty, bubblewrap does."`
-	SandboxImage          string `env:"SANDBOX_IMAGE" for:"runner,all" example:"registry.example.com/ci/build:1" desc:"Image that SANDBOX_ENGINE runs scripts in, with /bin/sh and the toolchains. It is never pulled: have it there."`
 	SandboxBin            string `env:"SANDBOX_BIN" envDefault:"bwrap" for:"runner,all" desc:"The bubblewrap program: a path, or a name to find on PATH."`
 	SandboxTimeoutSeconds int    `env:"SANDBOX_TIMEOUT_SECONDS" envDefault:"600" for:"runner,all" min:"1" max:"86400" unit:"seconds" desc:"Time for one command in the sandbox."`
 	SandboxMemoryBytes    int64  `env:"SANDBOX_MEMORY_BYTES" envDefault:"4294967296" for:"runner,all" min:"67108864" unit:"bytes" desc:"Memory for one command in the sandbox."`
