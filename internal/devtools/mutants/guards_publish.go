@@ -140,7 +140,7 @@ func edgeGuards() []Guard {
 		},
 		{
 			Name: "egress-addresses", Promise: "I10", What: "a listed name does not lead a sandbox to a private address",
-			Edits: []Edit{{"internal/egress/dial.go", "func dial(", "!reachable(addr.Addr(), t.private)", "false"}},
+			Edits: []Edit{{"internal/egress/dial.go", "func dial(", "t.private)", "true)"}},
 			Pkg:   "./internal/egress", Run: "TestAListedNameThatLeadsToAPrivateAddressLeadsNowhere", Says: "FAIL: TestAListedNameThatLeadsToAPrivateAddressLeadsNowhere",
 		},
 		{
