@@ -56,6 +56,11 @@ bench-schedule: setup ## measure what a start costs while 1,000, 100,000 and 1,0
 	@$(GO) build -o $(BIN)/bench ./cmd/bench
 	@$(BIN)/bench schedule
 
+.PHONY: bench-runner
+bench-runner: setup ## measure what a sandbox, a checkout and a long log cost the runner (ARGS='-repo DIR': a git directory to check out)
+	@$(GO) build -o $(BIN)/bench ./cmd/bench
+	@$(BIN)/bench runner $(ARGS)
+
 .PHONY: fuzz
 fuzz: ## run every fuzz target (TIME=30s each, PKG=./internal/webhook/gitlab)
 	@$(GO) run ./internal/devtools/fuzz -time $(or $(TIME),30s) $(PKG)

@@ -1,5 +1,5 @@
-// Command bench measures what docs/performance.md states: that a start costs the same however many runs wait, and
-// that a quiet repository does not feel a noisy one. It starts real servers of its own and ends them.
+// Command bench measures what docs/performance.md states: that a start costs the same however many runs wait,
+// that a quiet repository does not feel a noisy one, and that the runner is quick. It starts real servers of its own and ends them.
 package main
 
 import (
@@ -14,8 +14,9 @@ import (
 
 const usage = `usage: bench schedule [flags]
        bench fairness [flags]
+       bench runner [flags]
 
-bench schedule -h and bench fairness -h say which flags there are.
+bench schedule -h, bench fairness -h and bench runner -h say which flags there are.
 `
 
 func main() {
@@ -45,6 +46,8 @@ func bench(ctx context.Context, args []string) error {
 		return benchSchedule(ctx, dir, flags, args[1:])
 	case "fairness":
 		return benchFairness(ctx, dir, flags, args[1:])
+	case "runner":
+		return benchRunner(ctx, dir, flags, args[1:])
 	default:
 		return fmt.Errorf("no such bench: %s", args[0])
 	}

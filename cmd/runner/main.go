@@ -6,7 +6,11 @@ import (
 
 	"github.com/sre-agent/sre-agent/internal/config"
 	"github.com/sre-agent/sre-agent/internal/program"
+	"github.com/sre-agent/sre-agent/internal/sandbox"
 	"github.com/sre-agent/sre-agent/services/runner"
 )
 
-func main() { os.Exit(program.Main(config.Runner, runner.Serve)) }
+func main() {
+	sandbox.Inside()
+	os.Exit(program.Main(config.Runner, runner.Serve))
+}

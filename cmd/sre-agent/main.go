@@ -15,6 +15,7 @@ import (
 
 	"github.com/sre-agent/sre-agent/internal/config"
 	"github.com/sre-agent/sre-agent/internal/program"
+	"github.com/sre-agent/sre-agent/internal/sandbox"
 )
 
 // Exit codes.
@@ -29,7 +30,10 @@ const exitCodes = `Exit codes:
   1  failed
   2  wrong usage or configuration`
 
-func main() { os.Exit(execute(os.Args[1:], config.Environ(), os.Stdout, os.Stderr)) }
+func main() {
+	sandbox.Inside()
+	os.Exit(execute(os.Args[1:], config.Environ(), os.Stdout, os.Stderr))
+}
 
 // app is what the commands share.
 type app struct {

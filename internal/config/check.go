@@ -20,6 +20,7 @@ var checkWords = map[string]string{
 	"address":     "host:port or :port",
 	"paths":       "absolute paths, separated by commas",
 	"goproxy":     "http or https URLs, separated by commas, or off",
+	"egress":      "name, name:port or http://name:port, separated by commas",
 	"email":       "an e-mail address",
 	"scoped":      "provider/owner=secret or provider/owner/name=secret, separated by commas or line ends",
 	"networks":    "addresses or networks in CIDR form, separated by commas",
@@ -46,7 +47,10 @@ var checks = map[string]func(string) bool{
 			return name != p && !filepath.IsAbs(p) || !slices.Contains([]string{"osv-scanner", "trivy", "syft"}, name)
 		})
 	},
-	"goproxy":     func(s string) bool { return s == "off" || allURLs(split(s), []string{"http", "https"}) },
+	"goproxy": func(s string) bool { return s == "off" || allURLs(split(s), []string{"http", "https"}) },
+	"egress": func(s string) bool {
+		return !slices.ContainsFunc(split(s), func(h string) bool { return !hostPort.MatchString(h) })
+	},
 	"email":       isEmail,
 	"scoped":      func(s string) bool { return isScoped(split(s)) },
 	"networks":    func(s string) bool { _, err := ParseNetworks(split(s)); return err == nil },
@@ -62,6 +66,8 @@ var checks = map[string]func(string) bool{
 	"header": headerName.MatchString,
 	"person": func(s string) bool { return len(s) <= 100 && !strings.ContainsAny(s, "<>\r\n\x00") },
 }
+
+var hostPort = regexp.MustCompile(`^(?i)(http://)?([a-z0-9]([a-z0-9._-]*[a-z0-9])?|\[[0-9a-f:]+\])(:[0-9]{1,5})?$`)
 
 // checkVariable holds one variable, already parsed, to its tags.
 func (l *loader) checkVariable(v Variable) {

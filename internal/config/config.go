@@ -160,6 +160,8 @@ type Sandbox struct {
 	SandboxDiskBytes      int64  `env:"SANDBOX_DISK_BYTES" envDefault:"8589934592" for:"runner,all" min:"67108864" unit:"bytes" desc:"Disk space that one command may fill."`
 	SandboxToolchains     List   `env:"SANDBOX_TOOLCHAINS" for:"runner,all" check:"paths" example:"/usr/local/go,/opt/node" desc:"More absolute paths that the sandbox may read, separated by commas."`
 	SandboxGoProxy        string `env:"SANDBOX_GOPROXY" envDefault:"https://proxy.golang.org" for:"runner,all" check:"goproxy" desc:"GOPROXY of the steps that may reach a package registry. 'direct' is not possible: it would let a repository's code name any host."`
+	SandboxEgressAllow    List   `env:"SANDBOX_EGRESS_ALLOW" envDefault:"proxy.golang.org,sum.golang.org,registry.npmjs.org,registry.yarnpkg.com,pypi.org,files.pythonhosted.org,static.crates.io,index.crates.io,repo.maven.apache.org,plugins.gradle.org,api.nuget.org,registry.terraform.io" for:"runner,all" check:"egress" desc:"Hosts that the steps with a network may reach, through the runner's proxy: name, name:port, or http://name:port for one without TLS. Their addresses must be public."`
+	SandboxEgressPrivate  List   `env:"SANDBOX_EGRESS_PRIVATE" for:"runner,all" check:"egress" example:"goproxy.corp.example,http://10.1.2.3:4873" desc:"More such hosts, whose addresses may be private: a registry or mirror of one's own."`
 }
 
 // SandboxTimeout is the time for one command in the sandbox.

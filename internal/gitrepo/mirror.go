@@ -49,6 +49,7 @@ func (g *Git) OpenMirror(ctx context.Context, dir string, remote Remote) (*Mirro
 		return nil, err
 	}
 	defer unlock()
+	m.sweepSpares()
 	healthy, err := m.healthy(ctx)
 	if err != nil {
 		return nil, err

@@ -52,7 +52,7 @@ func (m *Mirror) Checkout(ctx context.Context, commit, dir string) (_ *Tree, err
 		return nil, err
 	}
 	defer unlock()
-	t := &Tree{git: m.git, mirror: m, commit: commit, head: commit, dir: dir, gitDir: dir + ".git"}
+	t := m.tree(commit, dir)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, t.Close())
@@ -61,24 +61,45 @@ func (m *Mirror) Checkout(ctx context.Context, commit, dir string) (_ *Tree, err
 	if err := removeAll(t.gitDir); err != nil {
 		return nil, fmt.Errorf("gitrepo: checkout: %w", err)
 	}
-	err = makeRepository(t.gitDir, commit+"\n", map[string]string{
-		"config":  "[core]\n\trepositoryformatversion = 0\n\tbare = false\n",
-		"shallow": commit + "\n", // its parents are not here
-	})
-	if err != nil {
-		return nil, fmt.Errorf("gitrepo: checkout: %w", err)
+	if t.take() {
+		if err = t.write(ctx); err == nil {
+			return t, t.writeInside(commit)
+		}
+		m.git.log.WarnContext(ctx, "the spare tree is of no use", "mirror", m.dir, "error", err)
+		if err := errors.Join(t.Close(), makeEmpty(dir)); err != nil {
+			return nil, fmt.Errorf("gitrepo: checkout: %w", err)
+		}
 	}
-	if _, err := t.run(ctx, "", nil, "read-tree", "--reset", "-u", commit); err != nil {
+	if err := t.write(ctx); err != nil {
 		if localTrouble(err) {
 			// Fetch looks again next time.
 			_ = os.Remove(m.marker(commit))
 		}
-		return nil, fmt.Errorf("checkout %s: %w", commit, err)
+		return nil, err
 	}
 	if err := t.writeInside(commit); err != nil {
 		return nil, err
 	}
 	return t, nil
+}
+
+func (m *Mirror) tree(commit, dir string) *Tree {
+	return &Tree{git: m.git, mirror: m, commit: commit, head: commit, dir: dir, gitDir: dir + ".git"}
+}
+
+// write brings the tree to its commit: all files of an empty one, else those that its index has otherwise.
+func (t *Tree) write(ctx context.Context) error {
+	err := makeRepository(t.gitDir, t.commit+"\n", map[string]string{
+		"config":  "[core]\n\trepositoryformatversion = 0\n\tbare = false\n",
+		"shallow": t.commit + "\n", // its parents are not here
+	})
+	if err != nil {
+		return fmt.Errorf("gitrepo: checkout: %w", err)
+	}
+	if _, err := t.run(ctx, "", nil, "read-tree", "--reset", "-u", t.commit); err != nil {
+		return fmt.Errorf("checkout %s: %w", t.commit, err)
+	}
+	return nil
 }
 
 func makeEmpty(dir string) error {

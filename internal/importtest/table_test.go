@@ -39,12 +39,12 @@ var rules = []Rule{
 	},
 	{
 		From:  []string{"./services/ingest", "./cmd/ingest"},
-		Never: []string{"github.com/jackc/...", "./migrations", "./internal/store/...", "./internal/forge/...", "./internal/gitrepo/...", "./internal/gitpush/...", "./internal/joblog/...", "./internal/sandbox/..."},
+		Never: []string{"github.com/jackc/...", "./migrations", "./internal/store/...", "./internal/forge/...", "./internal/gitrepo/...", "./internal/gitpush/...", "./internal/joblog/...", "./internal/sandbox/...", "./internal/egress/..."},
 		Why:   "ingest has no database and no forge",
 	},
 	{
 		From:  []string{"./services/throttle", "./cmd/throttle"},
-		Never: []string{"./internal/forge/...", "./internal/gitrepo/...", "./internal/gitpush/...", "./internal/joblog/...", "./internal/sandbox/..."},
+		Never: []string{"./internal/forge/...", "./internal/gitrepo/...", "./internal/gitpush/...", "./internal/joblog/...", "./internal/sandbox/...", "./internal/egress/..."},
 		Why:   "throttle decides, and touches neither a forge nor code",
 	},
 	{
@@ -54,7 +54,7 @@ var rules = []Rule{
 	},
 	{
 		From:  []string{"./services/publisher", "./cmd/publisher"},
-		Never: []string{"./internal/sandbox/...", "./internal/fix/..."},
+		Never: []string{"./internal/sandbox/...", "./internal/egress/...", "./internal/fix/..."},
 		Why:   "the publisher never runs a repository's code",
 	},
 	{

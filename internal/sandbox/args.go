@@ -81,30 +81,30 @@ func memoryFile(content string) (*os.File, error) {
 }
 
 // build fills l with everything that the sandbox consists of.
-func (s *Sandbox) build(l *launch, spec Spec, id identity) error {
+func (s *Sandbox) build(l *launch, spec Spec, id identity, d *door) error {
 	l.add("--die-with-parent", "--new-session", "--clearenv", "--hostname", "sandbox")
 	if id.mapped {
 		// The user namespace is already there, made by Go with two users in it, so only the others are left.
-		l.add("--unshare-ipc", "--unshare-pid", "--unshare-uts", "--unshare-cgroup-try")
-		if !spec.Network {
-			l.add("--unshare-net")
-		}
+		l.add("--unshare-ipc", "--unshare-pid", "--unshare-uts", "--unshare-cgroup-try", "--unshare-net")
 		// setpriv needs these two for the step from the namespace's root to the script's user; they die with it.
 		l.add("--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID")
 	} else {
 		l.add("--unshare-all", "--unshare-user", "--disable-userns",
 			"--uid", strconv.Itoa(insideID), "--gid", strconv.Itoa(insideID), "--cap-drop", "ALL")
-		if spec.Network {
-			l.add("--share-net")
-		}
 	}
 	// The script's home is made below, and what is in /usr is there.
 	l.made = []string{"/usr", "/tmp", home}
 	l.system()
 	scratch := strconv.FormatInt(min(spec.Limits.Disk, spec.Limits.Memory), 10)
-	l.add("--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--size", "16777216", "--tmpfs", "/dev/shm", "--remount-ro", "/dev")
+	l.add("--proc", "/proc")
+	for _, path := range hiddenProc {
+		if _, err := os.Lstat(path); err == nil {
+			l.add("--ro-bind", "/dev/null", path)
+		}
+	}
+	l.add("--dev", "/dev", "--perms", "1777", "--size", "16777216", "--tmpfs", "/dev/shm", "--remount-ro", "/dev")
 	l.add("--perms", "1777", "--size", scratch, "--tmpfs", "/tmp", "--perms", "0777", "--dir", home)
-	if err := l.etc(spec.Network); err != nil {
+	if err := l.etc(); err != nil {
 		return err
 	}
 	for _, dir := range s.toolchains {
@@ -121,10 +121,21 @@ func (s *Sandbox) build(l *launch, spec Spec, id identity) error {
 		l.place(insideCABundle)
 		l.add("--ro-bind", s.caBundle, insideCABundle)
 	}
+	if d != nil {
+		l.place(insideHelper)
+		l.add("--ro-bind", s.helper, insideHelper, "--ro-bind", d.path(), insideDoor)
+	}
 	for _, name := range slices.Sorted(maps.Keys(env)) {
 		l.add("--setenv", name, env[name])
 	}
 	l.add("--remount-ro", "/")
+	if s.filter != nil {
+		f, err := memoryFile(string(s.filter))
+		if err != nil {
+			return err
+		}
+		l.add("--seccomp", l.inherit(f))
+	}
 	return nil
 }
 
@@ -133,6 +144,11 @@ func bindFlag(writable bool) string {
 		return "--bind"
 	}
 	return "--ro-bind"
+}
+
+// hiddenProc are files of /proc that tell of the whole machine, whatever the namespace.
+var hiddenProc = []string{
+	"/proc/kcore", "/proc/keys", "/proc/key-users", "/proc/kmsg", "/proc/kallsyms", "/proc/cmdline", "/proc/timer_list", "/proc/sched_debug", "/proc/latency_stats",
 }
 
 // system shows /usr, and the top folders as the host has them: as links into /usr, or as folders.
@@ -158,7 +174,7 @@ var publicEtc = []string{
 	"/etc/ca-certificates", "/etc/pki/tls/certs", "/etc/pki/ca-trust/extracted",
 }
 
-func (l *launch) etc(network bool) error {
+func (l *launch) etc() error {
 	for _, path := range publicEtc {
 		if _, err := os.Stat(path); err == nil {
 			l.place(path)
@@ -169,13 +185,6 @@ func (l *launch) etc(network bool) error {
 		"/etc/passwd": fmt.Sprintf("root:x:0:0:root:/:/bin/false\nsandbox:x:%d:%d:sandbox:%s:/bin/sh\n", insideID, insideID, home),
 		"/etc/group":  fmt.Sprintf("root:x:0:\nsandbox:x:%d:\n", insideID),
 		"/etc/hosts":  "127.0.0.1 localhost sandbox\n::1 localhost sandbox\n",
-	}
-	if network {
-		for _, path := range []string{"/etc/resolv.conf", "/etc/nsswitch.conf", "/etc/hosts"} {
-			if content, err := os.ReadFile(path); err == nil && len(content) < 1<<16 {
-				files[path] = string(content)
-			}
-		}
 	}
 	for _, path := range slices.Sorted(maps.Keys(files)) {
 		if err := l.data(path, files[path]); err != nil {
@@ -190,6 +199,9 @@ const insideCABundle = "/etc/ssl/sandbox-ca.pem"
 func (s *Sandbox) environment(spec Spec) map[string]string {
 	env := map[string]string{
 		"CI": "true", "HOME": home, "LANG": "C.UTF-8", "TMPDIR": "/tmp", "PATH": s.path(),
+	}
+	if spec.Network {
+		maps.Copy(env, proxyEnvironment())
 	}
 	if spec.Network && s.caBundle != "" {
 		for _, name := range []string{"SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "npm_config_cafile"} {

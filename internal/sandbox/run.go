@@ -2,12 +2,15 @@ package sandbox
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math"
+	"net/http"
 	"os"
 	"os/exec"
 	"runtime"
@@ -27,7 +30,11 @@ const startTime = 30 * time.Second
 // "cancelled" and the error is the context's cause).
 func (s *Sandbox) Run(ctx context.Context, spec Spec) (Result, error) {
 	spec.Limits = spec.Limits.withDefaults()
-	if err := spec.check(); err != nil {
+	err := spec.check()
+	if err == nil && spec.Network && spec.Egress == nil && s.egress == nil {
+		err = errors.New("the script wants a network, and there is no proxy that says how far")
+	}
+	if err != nil {
 		return Result{}, fmt.Errorf("sandbox: %w", err)
 	}
 	if ctx.Err() != nil {
@@ -49,11 +56,26 @@ func (s *Sandbox) Run(ctx context.Context, spec Spec) (Result, error) {
 	// The kernel's parent-death signal follows the thread that forked, so that thread must outlive the sandbox.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	j, err := s.start(spec, id)
+	var d *door
+	if spec.Network {
+		if d, err = openDoor(id); err != nil {
+			return Result{}, fmt.Errorf("sandbox: %w", err)
+		}
+		defer d.close()
+	}
+	j, err := s.start(spec, id, d)
 	if err != nil {
 		return Result{}, fmt.Errorf("sandbox: %w", err)
 	}
 	defer j.close()
+	if s.cgroups != nil {
+		if j.group, err = s.cgroups.make(spec.Limits.Memory); err != nil {
+			j.kill("")
+			j.gone()
+			return Result{}, fmt.Errorf("sandbox: %w", err)
+		}
+		defer j.group.remove()
+	}
 	result, err := j.supervise(ctx, spec.Limits, writable)
 	if err != nil {
 		return result, fmt.Errorf("sandbox: %w", err)
@@ -76,6 +98,10 @@ type job struct {
 	exited      chan struct{} // closed when the monitor is gone
 	init        int           // process id of the namespace's init
 	pidfd       int
+	group       *cgroup // nil where there are none
+	door        *door   // nil without a network
+	proxy       http.Handler
+	log         *slog.Logger
 	killOnce    sync.Once
 	reason      string
 }
@@ -87,7 +113,7 @@ const gated = `cd ` + Source + ` && read -r go <&3 && unset OLDPWD && exec 3<&- 
 // quiet forbids user namespaces below this one, as --disable-userns does for the launcher's own.
 const quiet = `{ echo 0 >/proc/sys/user/max_user_namespaces; } 2>/dev/null; exec "$@"`
 
-func (s *Sandbox) start(spec Spec, id identity) (_ *job, err error) {
+func (s *Sandbox) start(spec Spec, id identity, d *door) (_ *job, err error) {
 	l := &launch{}
 	defer l.close()
 	pipes, err := makePipes(4)
@@ -109,7 +135,7 @@ func (s *Sandbox) start(spec Spec, id identity) (_ *job, err error) {
 	}
 	l.inherit(gate.r) // number 3, see gated
 	l.add("--block-fd", l.inherit(block.r), "--json-status-fd", l.inherit(status.w))
-	if err := s.build(l, spec, id); err != nil {
+	if err := s.build(l, spec, id, d); err != nil {
 		return nil, err
 	}
 	args, err := memoryFile(joinArgs(l.args))
@@ -122,6 +148,9 @@ func (s *Sandbox) start(spec Spec, id identity) (_ *job, err error) {
 		argv = append([]string{"/bin/sh", "-c", quiet, "sh"}, argv...)
 		argv = append(argv, "/usr/bin/setpriv", "--reuid", user, "--regid", user, "--clear-groups", "--inh-caps=-all", "--")
 	}
+	if d != nil {
+		argv = append(argv, insideHelper, insideCommand)
+	}
 	argv = append(argv, "/bin/sh", "-c", gated, "sh", spec.Script)
 
 	cmd := exec.Command(argv[0], argv[1:]...) //nolint:noctx // supervise kills the namespace, which a context would not
@@ -133,6 +162,7 @@ func (s *Sandbox) start(spec Spec, id identity) (_ *job, err error) {
 	j := &job{
 		cmd: cmd, started: time.Now(), block: block.w, gate: gate.w, pidfd: -1,
 		status: json.NewDecoder(io.LimitReader(status.r, 1<<16)), statusFile: status.r,
+		door: d, proxy: cmp.Or[http.Handler](spec.Egress, s.egress), log: s.log,
 		output: newTape(spec.Limits.Output), copied: make(chan struct{}), exited: make(chan struct{}),
 	}
 	if err := cmd.Start(); err != nil {
@@ -195,7 +225,17 @@ func (j *job) ready(ctx context.Context, limits Limits) error {
 	if err := setLimits(j.init, limits); err != nil {
 		return err
 	}
+	if j.group != nil {
+		if err := j.group.join(j.init); err != nil {
+			return fmt.Errorf("join the control group: %w", err)
+		}
+	}
 	_, _ = j.block.Write([]byte("\n"))
+	if j.door != nil {
+		if err := j.door.answer(j.exited, j.proxy, j.log); err != nil {
+			return err
+		}
+	}
 	_, _ = j.gate.Write([]byte("go\n"))
 	return nil
 }
@@ -233,15 +273,15 @@ func setLimits(pid int, limits Limits) error {
 func (j *job) supervise(ctx context.Context, limits Limits, writable []string) (Result, error) {
 	watch, stopWatch := context.WithCancel(context.Background())
 	defer stopWatch()
-	disk := newDiskWatch(writable, limits.Disk)
+	disk := newDiskWatch(writable, limits)
 	startErr := j.ready(ctx, limits)
 	if startErr != nil {
 		j.kill("")
 	} else {
 		timer := time.AfterFunc(limits.Time, func() { j.kill(KilledTimeout) })
 		defer timer.Stop()
-		go watchMemory(watch, j.init, limits.Memory, func() { j.kill(KilledMemory) })
-		go disk.run(watch, func() { j.kill(KilledDisk) })
+		go watchMemory(watch, j.hasTooMuch(limits.Memory), func() { j.kill(KilledMemory) })
+		go disk.run(watch, j.init, func() { j.kill(KilledDisk) })
 	}
 	var dead *deadman
 	if startErr == nil && limits.Silence > 0 {
@@ -254,6 +294,9 @@ func (j *job) supervise(ctx context.Context, limits Limits, writable []string) (
 	case <-ctx.Done():
 		j.kill(KilledCancelled)
 	}
+	if j.group != nil && j.group.exceeded() {
+		j.kill(KilledMemory) // the kernel was quicker than the watch
+	}
 	j.kill("") // what the script left behind
 	j.gone()
 	stopWatch()
@@ -261,7 +304,10 @@ func (j *job) supervise(ctx context.Context, limits Limits, writable []string) (
 		return Result{ExitCode: -1}, fmt.Errorf("the sandbox was ended: this program had been stopped for more than %s", limits.Silence)
 	}
 
-	result := Result{Duration: time.Since(j.started), Killed: j.reason, ExitCode: -1}
+	result := Result{Duration: time.Since(j.started), Killed: j.reason, ExitCode: -1, MemoryBy: BySampling}
+	if j.group != nil {
+		result.MemoryBy = j.group.by
+	}
 	result.Output, result.Truncated = j.output.result()
 	if ctx.Err() != nil && (j.reason == KilledCancelled || startErr != nil) {
 		result.Killed = KilledCancelled
@@ -278,6 +324,14 @@ func (j *job) supervise(ctx context.Context, limits Limits, writable []string) (
 		result.ExitCode = code
 	}
 	return result, nil
+}
+
+// hasTooMuch looks at the memory that is in use.
+func (j *job) hasTooMuch(limit int64) func() bool {
+	if j.group != nil {
+		return j.group.exceeded
+	}
+	return func() bool { return usedMemory(j.init) > limit }
 }
 
 // kill ends every process of the sandbox. The first reason is kept.

@@ -2,7 +2,8 @@
 //
 // It promises:
 //   - The script sees the toolchains, its source directory at /src, the mounts it was given, and nothing else of
-//     the host: no environment, no home, no /var, no secrets in /etc, and no network unless asked for.
+//     the host: no environment, no home, no /var, no secrets in /etc.
+//   - It has no network. One that asks for it gets a proxy, which says what may be reached, and no other way out.
 //   - It has no privileges and can't get any: no root, no capabilities, no new privileges, no user namespaces.
 //   - It is bounded in time, memory, processes, files, disk and output.
 //   - When Run returns, by whatever way, every process that the script started is gone. If the program that called
@@ -17,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -33,7 +35,7 @@ const Source = "/src"
 type Limits struct {
 	// Time is wall-clock time for the whole run.
 	Time time.Duration
-	// Memory is the resident bytes of all processes together.
+	// Memory is the bytes of all processes together, with what they have in memory files and in /tmp.
 	Memory int64
 	// Processes counts processes and threads.
 	Processes int
@@ -45,8 +47,11 @@ type Limits struct {
 	CPU time.Duration
 	// Output is how many bytes of output are kept.
 	Output int
-	// Disk is how many bytes the writable directories may grow. It also bounds /tmp, which is in memory.
+	// Disk is how many bytes the writable directories may grow, files that were deleted and are still open included. It
+	// also bounds /tmp, which is in memory.
 	Disk int64
+	// Files is by how many files and folders the writable directories may grow.
+	Files int64
 	// Silence is how long this program may be stopped before the sandbox is ended without it; 0 means for ever.
 	Silence time.Duration
 }
@@ -55,7 +60,7 @@ type Limits struct {
 func DefaultLimits() Limits {
 	return Limits{
 		Time: 10 * time.Minute, Memory: 2 << 30, Processes: 512, FileSize: 1 << 30,
-		OpenFiles: 4096, CPU: 10 * time.Minute, Output: 1 << 20, Disk: 2 << 30,
+		OpenFiles: 4096, CPU: 10 * time.Minute, Output: 1 << 20, Disk: 2 << 30, Files: 1_000_000,
 	}
 }
 
@@ -74,9 +79,11 @@ type Spec struct {
 	Mounts []Mount
 	// Env is added to CI, HOME, LANG, PATH and TMPDIR, which are always there. Never put a secret in it.
 	Env map[string]string
-	// Network lets the script use the host's network.
+	// Network gives the script a proxy for HTTP and HTTPS, which says what may be reached. There is no other way out.
 	Network bool
-	Limits  Limits
+	// Egress is that proxy, when it is not Options.Egress.
+	Egress http.Handler
+	Limits Limits
 }
 
 // Reasons in Result.Killed.
@@ -97,6 +104,8 @@ type Result struct {
 	// Killed is empty when the script ended by itself.
 	Killed   string
 	Duration time.Duration
+	// MemoryBy says what held the memory: a control group (exactly), or samples.
+	MemoryBy string
 }
 
 // Options configure New.
@@ -107,7 +116,9 @@ type Options struct {
 	Toolchains []string
 	// CABundle is the file of trusted certificates for runs with a network; empty looks in the usual places.
 	CABundle string
-	Log      *slog.Logger
+	// Egress is the proxy of runs with a network; see internal/egress. A program that sets it calls Inside first.
+	Egress http.Handler
+	Log    *slog.Logger
 }
 
 // Sandbox runs scripts. It is safe for concurrent use.
@@ -115,6 +126,10 @@ type Sandbox struct {
 	bin        string
 	toolchains []string
 	caBundle   string
+	helper     string // this program
+	egress     http.Handler
+	filter     []byte   // for seccomp; nil where the architecture is not known
+	cgroups    *cgroups // nil where none can be made
 	log        *slog.Logger
 	ids        *identities
 }
@@ -126,12 +141,21 @@ func New(ctx context.Context, opts Options) (*Sandbox, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Sandbox{bin: bin, caBundle: opts.CABundle, log: opts.Log, ids: newIdentities()}
+	s := &Sandbox{bin: bin, caBundle: opts.CABundle, egress: opts.Egress, log: opts.Log, ids: newIdentities()}
+	if s.helper, err = os.Executable(); err != nil {
+		return nil, fmt.Errorf("sandbox: find this program: %w", err)
+	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	if s.caBundle == "" {
 		s.caBundle = findCABundle()
+	}
+	if s.filter, err = filter(); err != nil {
+		return nil, fmt.Errorf("sandbox: %w", err)
+	}
+	if membership, err := os.ReadFile("/proc/self/cgroup"); err == nil {
+		s.cgroups = findCgroups(string(membership))
 	}
 	for _, dir := range opts.Toolchains {
 		if err := checkMountPoint(dir); err != nil {
@@ -274,7 +298,7 @@ func (spec Spec) checkMounts() error {
 	return nil
 }
 
-var systemDirs = []string{"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/dev", "/proc", "/tmp", Source}
+var systemDirs = []string{"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/dev", "/proc", "/tmp", "/run", insideDir, insideHelper, insideDoor, Source}
 
 func checkMountPoint(path string) error {
 	if !filepath.IsAbs(path) || filepath.Clean(path) != path || path == "/" || strings.ContainsRune(path, 0) {
@@ -302,6 +326,7 @@ func (l Limits) withDefaults() Limits {
 	fill(&l.CPU, d.CPU)
 	fill(&l.Output, d.Output)
 	fill(&l.Disk, d.Disk)
+	fill(&l.Files, d.Files)
 	return l
 }
 

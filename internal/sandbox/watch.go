@@ -3,18 +3,17 @@ package sandbox
 import (
 	"bytes"
 	"context"
-	"errors"
-	"io"
+	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// watchMemory calls exceeded when the processes below init hold more than limit bytes of memory. Pages that several
-// of them share are counted for each, so the sum errs on the safe side.
-func watchMemory(ctx context.Context, init int, limit int64, exceeded func()) {
+// watchMemory calls exceeded when the sandbox has more memory than it may.
+func watchMemory(ctx context.Context, tooMuch func() bool, exceeded func()) {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -23,11 +22,84 @@ func watchMemory(ctx context.Context, init int, limit int64, exceeded func()) {
 			return
 		case <-tick.C:
 		}
-		if residentBytes(init) > limit {
+		if tooMuch() {
 			exceeded()
 			return
 		}
 	}
+}
+
+// usedMemory is what the processes below init hold, where no control group counts. Pages that several of them share
+// are counted for each, so the sum errs on the safe side.
+func usedMemory(init int) int64 {
+	below := descendants(init)
+	var pages int64
+	for _, p := range below {
+		pages += p.pages
+	}
+	_, files := deletedFiles(init, below, nil)
+	return pages*int64(os.Getpagesize()) + files + memoryFolders(init)
+}
+
+// memoryFolders is what is in the folders that are in memory. A file costs the kernel memory even when it is empty.
+func memoryFolders(init int) int64 {
+	const inodeCost = 1024
+	var sum int64
+	for _, dir := range memoryDirs {
+		var st unix.Statfs_t
+		if unix.Statfs(fmt.Sprintf("/proc/%d/root%s", init, dir), &st) == nil {
+			sum += int64(st.Blocks-st.Bfree)*st.Bsize + int64(st.Files-st.Ffree)*inodeCost
+		}
+	}
+	return sum
+}
+
+var memoryDirs = []string{"/tmp", "/dev/shm"}
+
+type device = uint64
+
+// deletedFiles is the size of the files that have no name any more but are open: on the devices in onDisk, and
+// elsewhere, which is in memory. Those in memoryDirs are left out.
+func deletedFiles(init int, processes map[int]process, onDisk []device) (disk, memory int64) {
+	var counted []device
+	for _, dir := range memoryDirs {
+		var st unix.Stat_t
+		if unix.Stat(fmt.Sprintf("/proc/%d/root%s", init, dir), &st) == nil {
+			counted = append(counted, st.Dev)
+		}
+	}
+	type inode struct{ dev, ino uint64 }
+	seen := map[inode]bool{}
+	for pid := range processes {
+		dir := fmt.Sprintf("/proc/%d/fd", pid)
+		names, _ := readNames(dir)
+		for _, name := range names {
+			var st unix.Stat_t
+			if unix.Stat(dir+"/"+name, &st) != nil || st.Nlink != 0 || st.Mode&unix.S_IFMT != unix.S_IFREG {
+				continue
+			}
+			id := inode{st.Dev, st.Ino}
+			if seen[id] || slices.Contains(counted, st.Dev) {
+				continue
+			}
+			seen[id] = true
+			if slices.Contains(onDisk, st.Dev) {
+				disk += st.Blocks * 512
+			} else {
+				memory += st.Blocks * 512
+			}
+		}
+	}
+	return disk, memory
+}
+
+func readNames(path string) ([]string, error) {
+	dir, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = dir.Close() }()
+	return dir.Readdirnames(-1)
 }
 
 type process struct {
@@ -35,15 +107,14 @@ type process struct {
 	pages  int64
 }
 
-// residentBytes sums over init and its descendants; a namespace's orphans become children of its init, so nobody is
-// missed.
-func residentBytes(init int) int64 {
+// descendants are init and what is below it; a namespace's orphans become children of its init, so nobody is missed.
+func descendants(init int) map[int]process {
 	processes := processTable()
-	var pages int64
+	below := map[int]process{}
 	for pid, p := range processes {
 		for up, depth := pid, 0; depth < len(processes)+1; depth++ {
 			if up == init {
-				pages += p.pages
+				below[pid] = p
 				break
 			}
 			parent, ok := processes[up]
@@ -53,16 +124,11 @@ func residentBytes(init int) int64 {
 			up = parent.parent
 		}
 	}
-	return pages * int64(os.Getpagesize())
+	return below
 }
 
 func processTable() map[int]process {
-	dir, err := os.Open("/proc")
-	if err != nil {
-		return nil
-	}
-	defer func() { _ = dir.Close() }()
-	names, _ := dir.Readdirnames(-1)
+	names, _ := readNames("/proc")
 	table := make(map[int]process, len(names))
 	for _, name := range names {
 		pid, err := strconv.Atoi(name)
@@ -94,112 +160,4 @@ func parseStat(stat []byte) (process, bool) {
 	parent, errP := strconv.Atoi(string(fields[1]))
 	pages, errR := strconv.ParseInt(string(fields[21]), 10, 64)
 	return process{parent, pages}, errP == nil && errR == nil
-}
-
-// diskWatch measures how much the writable directories have grown.
-type diskWatch struct {
-	paths  []string
-	before int64
-	limit  int64
-}
-
-func newDiskWatch(paths []string, limit int64) *diskWatch {
-	w := &diskWatch{paths: paths, limit: limit}
-	w.before, _ = w.measure(context.Background())
-	return w
-}
-
-func (w *diskWatch) run(ctx context.Context, exceeded func()) {
-	pause := 100 * time.Millisecond
-	for {
-		timer := time.NewTimer(pause)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return
-		case <-timer.C:
-		}
-		begin := time.Now()
-		size, err := w.measure(ctx)
-		if ctx.Err() != nil {
-			return
-		}
-		if err != nil || size-w.before > w.limit {
-			exceeded()
-			return
-		}
-		// A large tree takes longer to measure: never spend more than a fifth of a processor on it.
-		pause = max(100*time.Millisecond, 4*time.Since(begin))
-	}
-}
-
-const (
-	maxDepth = 500
-	// inodeCost is charged for each name, so that a million empty files are not free.
-	inodeCost = 512
-)
-
-var errTooDeep = errors.New("directories are nested too deeply")
-
-func (w *diskWatch) measure(ctx context.Context) (int64, error) {
-	var sum int64
-	for _, path := range w.paths {
-		fd, err := unix.Open(path, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-		if err != nil {
-			continue
-		}
-		var st unix.Stat_t
-		if unix.Fstat(fd, &st) == nil && st.Mode&unix.S_IFMT != unix.S_IFDIR {
-			sum += st.Blocks * 512
-			_ = unix.Close(fd)
-			continue
-		}
-		size, err := treeSize(ctx, os.NewFile(uintptr(fd), path), 0)
-		sum += size
-		if err != nil {
-			return sum, err
-		}
-	}
-	return sum, nil
-}
-
-// treeSize works on open directories and not on paths: a script can nest folders beyond the longest path, and swap a
-// folder for a link at any moment. It closes dir.
-func treeSize(ctx context.Context, dir *os.File, depth int) (int64, error) {
-	defer func() { _ = dir.Close() }()
-	if depth > maxDepth {
-		return 0, errTooDeep
-	}
-	var sum int64
-	for ctx.Err() == nil {
-		names, err := dir.Readdirnames(1000)
-		for _, name := range names {
-			size, err := entrySize(ctx, dir, name, depth)
-			sum += size
-			if err != nil {
-				return sum, err
-			}
-		}
-		if err == io.EOF || err != nil {
-			return sum, nil
-		}
-	}
-	return sum, nil
-}
-
-func entrySize(ctx context.Context, dir *os.File, name string, depth int) (int64, error) {
-	var st unix.Stat_t
-	if err := unix.Fstatat(int(dir.Fd()), name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
-		return 0, nil //nolint:nilerr // it is gone
-	}
-	size := st.Blocks*512 + inodeCost
-	if st.Mode&unix.S_IFMT != unix.S_IFDIR {
-		return size, nil
-	}
-	fd, err := unix.Openat(int(dir.Fd()), name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return size, nil //nolint:nilerr // it is gone, or not to be read: the script made it so for itself too
-	}
-	below, err := treeSize(ctx, os.NewFile(uintptr(fd), name), depth+1)
-	return size + below, err
 }

@@ -120,6 +120,7 @@ func (p *FixPipeline) Execute(ctx context.Context, r store.Run) Result {
 		return Result{Err: fmt.Errorf("make the work folder: %w", err)}
 	}
 	defer p.clean(ctx, w.dir)
+	defer p.prepare(ctx, w)
 	for _, s := range p.stages() {
 		began := time.Now()
 		err := s.do(ctx, w)
@@ -235,6 +236,16 @@ func makeWorkDir(dir string) error {
 		return err
 	}
 	return nil
+}
+
+// prepare lays a tree ready for the repository's next run, once a run has got as far as to need trees.
+func (p *FixPipeline) prepare(ctx context.Context, w *work) {
+	if w.mirror == nil || w.fixPlan.Fixer == "" || ctx.Err() != nil {
+		return
+	}
+	if err := w.mirror.Prepare(ctx, w.run.Failure.Commit); err != nil {
+		p.Log.WarnContext(ctx, "no tree was prepared for the next run", "run_id", w.run.ID, "error", err)
+	}
 }
 
 func (p *FixPipeline) clean(ctx context.Context, dir string) {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/sre-agent/sre-agent/internal/config"
+	"github.com/sre-agent/sre-agent/internal/egress"
 	"github.com/sre-agent/sre-agent/internal/evidence"
 	"github.com/sre-agent/sre-agent/internal/fix"
 	"github.com/sre-agent/sre-agent/internal/gitrepo"
@@ -66,7 +67,11 @@ func Serve(ctx context.Context, env *program.Env) error {
 // NewPipeline makes the fix pipeline as the configuration says, without what the database knows.
 func NewPipeline(ctx context.Context, env *program.Env) (*FixPipeline, error) {
 	cfg := env.Config
-	box, err := sandbox.New(ctx, sandbox.Options{Bin: cfg.SandboxBin, Toolchains: toolchains(ctx, cfg), Log: env.Log})
+	proxy, err := egress.New(egress.Config{Allow: cfg.SandboxEgressAllow, Private: cfg.SandboxEgressPrivate, Log: env.Log})
+	if err != nil {
+		return nil, err
+	}
+	box, err := sandbox.New(ctx, sandbox.Options{Bin: cfg.SandboxBin, Toolchains: toolchains(ctx, cfg), Egress: proxy, Log: env.Log})
 	if err != nil {
 		return nil, fmt.Errorf("there is no working sandbox, so no repository's code can be run: %w", err)
 	}

@@ -131,12 +131,17 @@ func edgeGuards() []Guard {
 			Pkg:   "./internal/redact", Run: "TestAKnownSecretGoesInEveryEncoding", Says: "FAIL: TestAKnownSecretGoesInEveryEncoding",
 		},
 		{
-			Name: "sandbox-without-network", Promise: "I10", What: "a script has no network unless its step says so",
+			Name: "sandbox-without-network", Promise: "I10", What: "a script has no network of the host's",
 			Edits: []Edit{
-				{"internal/sandbox/args.go", "func (s *Sandbox) build(", "if !spec.Network {\n\t\t\tl.add(\"--unshare-net\")", "if false {\n\t\t\tl.add(\"--unshare-net\")"},
-				{"internal/sandbox/args.go", "func (s *Sandbox) build(", "if spec.Network {\n\t\t\tl.add(\"--share-net\")", "if true {\n\t\t\tl.add(\"--share-net\")"},
+				{"internal/sandbox/args.go", "func (s *Sandbox) build(", `, "--unshare-net")`, ")"},
+				{"internal/sandbox/args.go", "func (s *Sandbox) build(", `"--unshare-all"`, `"--unshare-all", "--share-net"`},
 			},
-			Pkg: "./internal/sandbox", Run: "TestTheNetworkIsThereOnlyWhenAskedFor", Says: "FAIL: TestTheNetworkIsThereOnlyWhenAskedFor",
+			Pkg: "./internal/sandbox", Run: "TestARunHasNoNetworkOfTheHost", Says: "FAIL: TestARunHasNoNetworkOfTheHost",
+		},
+		{
+			Name: "egress-addresses", Promise: "I10", What: "a listed name does not lead a sandbox to a private address",
+			Edits: []Edit{{"internal/egress/dial.go", "func dial(", "t.private)", "true)"}},
+			Pkg:   "./internal/egress", Run: "TestAListedNameThatLeadsToAPrivateAddressLeadsNowhere", Says: "FAIL: TestAListedNameThatLeadsToAPrivateAddressLeadsNowhere",
 		},
 		{
 			Name: "tests-kept", Promise: "I11", What: "a patch that skips or deletes tests is refused",

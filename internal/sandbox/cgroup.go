@@ -1,0 +1,129 @@
+package sandbox
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// What held a run's memory, in Result.MemoryBy.
+const (
+	ByCgroup2  = "cgroup2"
+	ByCgroup1  = "cgroup1"
+	BySampling = "sampling"
+)
+
+// cgroups is where control groups for runs can be made: below this program's own, or beside it when it was given its
+// own one below a delegated one.
+type cgroups struct {
+	by, parent                   string
+	limit, swap, together, event string
+}
+
+const groupPrefix = "sre-sandbox-"
+
+// findCgroups looks for a place where a group with a memory limit can really be made, and nil when there is none.
+func findCgroups(membership string) *cgroups {
+	for line := range strings.Lines(membership) {
+		id, rest, _ := strings.Cut(strings.TrimSpace(line), ":")
+		controllers, own, _ := strings.Cut(rest, ":")
+		var tries []cgroups
+		switch {
+		case id == "0" && controllers == "":
+			for _, dir := range []string{own, filepath.Dir(own)} {
+				parent := filepath.Join("/sys/fs/cgroup", dir)
+				// Asked of a group with processes in it, the kernel says no.
+				_ = os.WriteFile(filepath.Join(parent, "cgroup.subtree_control"), []byte("+memory"), 0)
+				tries = append(tries, cgroups{ByCgroup2, parent, "memory.max", "memory.swap.max", "memory.oom.group", "memory.events"})
+			}
+		case strings.Contains(","+controllers+",", ",memory,"):
+			parent := filepath.Join("/sys/fs/cgroup/memory", own)
+			tries = append(tries, cgroups{ByCgroup1, parent, "memory.limit_in_bytes", "memory.memsw.limit_in_bytes", "", "memory.oom_control"})
+		}
+		for _, c := range tries {
+			if g, err := c.make(DefaultLimits().Memory); err == nil {
+				g.remove()
+				c.sweep()
+				return &c
+			}
+		}
+	}
+	return nil
+}
+
+// sweep removes what killed programs left. A group that has processes can't be removed, and one that gets its first
+// is younger.
+func (c *cgroups) sweep() {
+	left, _ := filepath.Glob(filepath.Join(c.parent, groupPrefix+"*"))
+	for _, dir := range left {
+		if info, err := os.Stat(dir); err == nil && time.Since(info.ModTime()) > 2*startTime {
+			_ = os.Remove(dir)
+		}
+	}
+}
+
+// cgroup is the group of one run.
+type cgroup struct {
+	*cgroups
+	dir string
+}
+
+func (c *cgroups) make(memory int64) (*cgroup, error) {
+	dir, err := os.MkdirTemp(c.parent, groupPrefix)
+	if err != nil {
+		return nil, fmt.Errorf("make a control group: %w", err)
+	}
+	g := &cgroup{c, dir}
+	if err := g.write(c.limit, strconv.FormatInt(memory, 10)); err != nil {
+		g.remove()
+		return nil, fmt.Errorf("limit a control group: %w", err)
+	}
+	swap := "0"
+	if c.by == ByCgroup1 {
+		swap = strconv.FormatInt(memory, 10) // both together
+	}
+	_ = g.write(c.swap, swap) // not there without swap accounting
+	if c.together != "" {
+		_ = g.write(c.together, "1")
+	}
+	return g, nil
+}
+
+func (g *cgroup) write(name, value string) error {
+	return os.WriteFile(filepath.Join(g.dir, name), []byte(value), 0)
+}
+
+func (g *cgroup) join(pid int) error { return g.write("cgroup.procs", strconv.Itoa(pid)) }
+
+// exceeded says whether the kernel has killed one of the group for its memory.
+func (g *cgroup) exceeded() bool {
+	events, err := os.ReadFile(filepath.Join(g.dir, g.event))
+	if err != nil {
+		return false
+	}
+	for line := range bytes.Lines(events) {
+		if name, n, _ := bytes.Cut(bytes.TrimSpace(line), []byte(" ")); string(name) == "oom_kill" {
+			return string(n) != "0"
+		}
+	}
+	return false
+}
+
+// remove takes the group away. The kernel may need a moment after its last process; what it refuses is swept later.
+func (g *cgroup) remove() {
+	if g == nil {
+		return
+	}
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for range 100 {
+		if err := os.Remove(g.dir); err == nil || os.IsNotExist(err) {
+			return
+		}
+		<-tick.C
+	}
+}
