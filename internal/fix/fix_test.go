@@ -30,8 +30,14 @@ func report(command string, lines ...string) failure.Report {
 }
 
 func TestTheCatalogueIsCheapestFirst(t *testing.T) {
-	if diff := cmp.Diff([]string{"gofmt", "go-mod-tidy", "prettier"}, mustLoad(t).Names()); diff != "" {
-		t.Error(diff)
+	c := mustLoad(t)
+	for i, e := range c.entries[1:] {
+		if e.Rank < c.entries[i].Rank {
+			t.Errorf("%s comes after %s", e.Name, c.entries[i].Name)
+		}
+	}
+	if names := c.Names(); slices.Index(names, "gofmt") > slices.Index(names, "go-mod-tidy") || !slices.Contains(names, "prettier") {
+		t.Error(names)
 	}
 }
 
