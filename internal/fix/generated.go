@@ -45,7 +45,7 @@ func readRegeneration(command string) (regeneration, bool) {
 					r.paths = append(r.paths, w)
 				}
 			}
-		case asked || fetches.MatchString(part) || climbs.MatchString(part) || absolute.MatchString(part) || !plainCommand.MatchString(part):
+		case asked || fetches.MatchString(part) || climbs.MatchString(part) || absolute.MatchString(" "+part) || !plainCommand.MatchString(part):
 			return regeneration{}, false
 		default:
 			r.commands = append(r.commands, part)

@@ -49,7 +49,7 @@ func TestStaleGeneratedFilesAreMadeAnew(t *testing.T) {
 		"by go generate with a tool that go.mod pins": {
 			"go-generate", "go generate ./...", "",
 			map[string]string{
-				"go.mod": "module example.com/m\n\ngo 1.24\n\ntool golang.org/x/tools/cmd/stringer\n\nrequire golang.org/x/tools v0.40.0\n\nrequire (\n\tgolang.org/x/mod v0.31.0 // indirect\n\tgolang.org/x/sync v0.19.0 // indirect\n)\n",
+				"go.mod": "module example.com/m\n\ngo 1.24.0\n\ntool golang.org/x/tools/cmd/stringer\n\nrequire (\n	golang.org/x/mod v0.31.0 // indirect\n	golang.org/x/sync v0.19.0 // indirect\n	golang.org/x/tools v0.40.0 // indirect\n)\n",
 				"go.sum": stringerSums, "a.go": "package m\n\ntype N int\n\nconst (\n\tA N = iota\n\tB\n)\n\n//go:generate go tool stringer -type=N -output=n.go\n", "n.go": "package m\n",
 			},
 			nil, []string{"n.go is out of date"}, CheckFromFixer,
@@ -79,6 +79,12 @@ func TestStaleGeneratedFilesAreMadeAnew(t *testing.T) {
 
 const stringerSums = `github.com/google/go-cmp v0.6.0 h1:ofyhxvXcZhMsU5ulbFiLKl/XBFqE1GSq7atu8tAmTRI=
 github.com/google/go-cmp v0.6.0/go.mod h1:17dUlkBOakJ0+DkrSSNjCkIjxS6bF9zb3elmeNGIjoY=
+golang.org/x/mod v0.31.0 h1:HaW9xtz0+kOcWKwli0ZXy79Ix+UW/vOfmWI5QVd2tgI=
+golang.org/x/mod v0.31.0/go.mod h1:43JraMp9cGx1Rx3AqioxrbrhNsLl2l/iNAvuBkrezpg=
+golang.org/x/sync v0.19.0 h1:vV+1eWNmZ5geRlYjzm2adRgW2/mcpevXNg50YZtPCE4=
+golang.org/x/sync v0.19.0/go.mod h1:9KTHXmSnoGruLpwFjVSX0lNNA75CykiMECbovNTZqGI=
+golang.org/x/tools v0.40.0 h1:yLkxfA+Qnul4cs9QA3KnlFu0lVmd8JJfoq+E41uSutA=
+golang.org/x/tools v0.40.0/go.mod h1:Ik/tzLRlbscWpqqMRjyWYDisX8bG13FrdXp3o4Sr9lc=
 `
 
 func TestAGeneratorThatTouchesOtherFilesIsSeen(t *testing.T) {

@@ -196,10 +196,11 @@ func withoutLocal(data []byte) (string, error) {
 		if !modfile.IsDirectoryPath(r.New.Path) {
 			continue
 		}
-		if err := f.DropReplace(r.Old.Path, r.Old.Version); err != nil {
+		old := r.Old // dropping empties what r points to
+		if err := f.DropReplace(old.Path, old.Version); err != nil {
 			return "", err
 		}
-		if err := f.DropRequire(r.Old.Path); err != nil {
+		if err := f.DropRequire(old.Path); err != nil {
 			return "", err
 		}
 	}

@@ -75,6 +75,8 @@ func (e *entry) named(names, repoFiles []string) []string {
 	}
 	chosen := map[string]bool{}
 	for _, name := range names {
+		// An action marks the lines that name files, without a blank between.
+		name = strings.TrimPrefix(name, "[error]")
 		if !have[name] {
 			name = onlySuffix(name, repoFiles)
 		}

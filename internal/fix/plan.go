@@ -14,8 +14,12 @@ import (
 // CannotRun is the exit status by which a check says that it couldn't tell: neither red nor green.
 const CannotRun = 125
 
-// UnknownTool is the exit status by which a fix says that the tree asks for a tool without saying of which version.
-const UnknownTool = 122
+// WrongTool and UnknownTool are the exit statuses by which a fix says that the tree needs another version of a tool, or
+// doesn't say which.
+const (
+	WrongTool   = 121
+	UnknownTool = 122
+)
 
 // Access is what a step sees of the work tree.
 type Access string

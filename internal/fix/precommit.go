@@ -1,6 +1,7 @@
 package fix
 
 import (
+	"encoding/json"
 	"regexp"
 	"slices"
 	"strings"
@@ -18,15 +19,30 @@ var (
 	preCommitVersion = regexp.MustCompile(`^pre-commit (\d+\.\d+\.\d+)`)
 )
 
+// preCommit is a configuration of pre-commit. Hooks are kept as they are, to be written out again.
 type preCommit struct {
-	Minimum string `yaml:"minimum_pre_commit_version"`
+	Minimum string `yaml:"minimum_pre_commit_version" json:"-"`
+	Files   string `yaml:"files" json:"files,omitempty"`
+	Exclude string `yaml:"exclude" json:"exclude,omitempty"`
 	Repos   []struct {
-		Repo  string `yaml:"repo"`
-		Hooks []struct {
-			ID       string `yaml:"id"`
-			Language string `yaml:"language"`
-		} `yaml:"hooks"`
-	} `yaml:"repos"`
+		Repo  string           `yaml:"repo" json:"repo"`
+		Hooks []map[string]any `yaml:"hooks" json:"hooks"`
+	} `yaml:"repos" json:"repos"`
+}
+
+func hookField(hook map[string]any, key string) string { s, _ := hook[key].(string); return s }
+
+// local is the configuration without what pre-commit would fetch as soon as it starts.
+func (c preCommit) local() (string, error) {
+	kept := c
+	kept.Repos = nil
+	for _, repo := range c.Repos {
+		if repo.Repo == "local" {
+			kept.Repos = append(kept.Repos, repo)
+		}
+	}
+	text, err := json.Marshal(kept)
+	return string(text), err
 }
 
 // preCommitRule runs the hooks that the log says failed, if they are the repository's own: a hook of another
@@ -52,7 +68,11 @@ func preCommitRule(_ *entry, in Inputs) (decision, error) {
 	if len(in.Match.Files) > 0 {
 		files = "--files " + quotePaths(in.Match.Files)
 	}
-	return decision{dir: ".", files: in.Match.Files, values: map[string]any{"Hooks": strings.Join(hooks, " "), "Files": files}}, nil
+	local, err := cfg.local()
+	if err != nil {
+		return decision{}, fault.Perm(ReasonBadManifest, err)
+	}
+	return decision{dir: ".", files: in.Match.Files, values: map[string]any{"Hooks": strings.Join(hooks, " "), "Files": files, "Config": Quote(local)}}, nil
 }
 
 func failedHooks(in Inputs, cfg preCommit) ([]string, error) {
@@ -76,12 +96,13 @@ func failedHooks(in Inputs, cfg preCommit) ([]string, error) {
 func ownHook(id string, cfg preCommit) error {
 	for _, repo := range cfg.Repos {
 		for _, h := range repo.Hooks {
+			language := hookField(h, "language")
 			switch {
-			case h.ID != id:
+			case hookField(h, "id") != id:
 			case repo.Repo != "local":
 				return fault.Permf(ReasonNeedsPlugins, "the hook %s is code of another repository", id)
-			case !slices.Contains([]string{"system", "script", "unsupported", "unsupported_script"}, h.Language):
-				return fault.Permf(ReasonNeedsPlugins, "the hook %s needs an environment of its own for %q", id, h.Language)
+			case !slices.Contains([]string{"system", "script", "unsupported", "unsupported_script"}, language):
+				return fault.Permf(ReasonNeedsPlugins, "the hook %s needs an environment of its own for %q", id, language)
 			default:
 				return nil
 			}

@@ -58,7 +58,7 @@ func (w *workplace) seed(s Step) {
 		}
 		cmd := exec.CommandContext(w.t.Context(), "go", "install", "-ldflags=-s -w", m[1])
 		cmd.Dir = w.t.TempDir()
-		cmd.Env = append(os.Environ(), "GOBIN="+filepath.Join(dir, "bin"), "CGO_ENABLED=0", "GOFLAGS=")
+		cmd.Env = append(os.Environ(), "GOBIN="+filepath.Join(dir, "bin"), "GOFLAGS=")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			w.t.Fatalf("go install %s: %v: %s", m[1], err, out)
 		}

@@ -33,6 +33,11 @@ var tools = []tool{
 	{"C compiler", []purpose{forTest}, []string{"gcc", "libc6-dev"}, ""}, // for go test -race
 	{"node", []purpose{forTest}, []string{"nodejs"}, "node"},
 	{"npm", []purpose{forTest}, []string{"npm"}, "node"},
+	{"cargo", []purpose{forTest}, []string{"cargo"}, "rust"},
+	{"rustfmt", []purpose{forTest}, []string{"rustfmt"}, "rust"},
+	{"cargo-clippy", []purpose{forTest}, []string{"rust-clippy"}, "rust"},
+	{"make", []purpose{forTest}, []string{"make"}, "make"},
+	{"pre-commit", []purpose{forTest}, []string{"pre-commit"}, "pre-commit"},
 }
 
 // machine is what the plan depends on.
