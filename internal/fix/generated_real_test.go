@@ -20,22 +20,28 @@ func TestStaleGeneratedFilesAreMadeAnew(t *testing.T) {
 	}{
 		"by make and a question to git": {
 			"generated", "make generate && git diff --exit-code", "",
-			map[string]string{"Makefile": makefile, "source.txt": "a new\n", "made.txt": "old\n"}, map[string]string{"made.txt": "b new\n"},
-			[]string{"diff --git a/made.txt b/made.txt", "--- a/made.txt", "+++ b/made.txt"}, CheckFromLog,
+			map[string]string{"Makefile": makefile, "source.txt": "a new\n", "made.txt": "old\n"},
+			map[string]string{"made.txt": "b new\n"},
+			[]string{"diff --git a/made.txt b/made.txt", "--- a/made.txt", "+++ b/made.txt"},
+			CheckFromLog,
 		},
 		"by two lines of a script, in a folder": {
 			"generated", "cd sub\nmake generate\ngit diff --exit-code made.txt", "",
-			map[string]string{"sub/Makefile": makefile, "sub/source.txt": "a\n", "sub/made.txt": "old\n"}, map[string]string{"sub/made.txt": "b\n"},
+			map[string]string{"sub/Makefile": makefile, "sub/source.txt": "a\n", "sub/made.txt": "old\n"},
+			map[string]string{"sub/made.txt": "b\n"},
 			nil, CheckFromFixer,
 		},
 		"by the check that the repository names": {
 			"generated", "./ci.sh", "make generate && git diff --exit-code",
-			map[string]string{"Makefile": makefile, "source.txt": "a\n", "made.txt": "old\n"}, map[string]string{"made.txt": "b\n"},
-			[]string{"made.txt: generated files are out of date"}, CheckFromRepository,
+			map[string]string{"Makefile": makefile, "source.txt": "a\n", "made.txt": "old\n"},
+			map[string]string{"made.txt": "b\n"},
+			[]string{"made.txt: generated files are out of date"},
+			CheckFromRepository,
 		},
 		"by a question about the status": {
 			"generated", "make generate\ntest -z \"$(git status --porcelain)\"", "",
-			map[string]string{"Makefile": makefile, "source.txt": "a\n", "made.txt": "old\n"}, map[string]string{"made.txt": "b\n"},
+			map[string]string{"Makefile": makefile, "source.txt": "a\n", "made.txt": "old\n"},
+			map[string]string{"made.txt": "b\n"},
 			nil, CheckFromFixer,
 		},
 		"by go generate with a program of the module": {
@@ -44,7 +50,9 @@ func TestStaleGeneratedFilesAreMadeAnew(t *testing.T) {
 				"go.mod": gomod, "a.go": "package m\n\n//go:generate go run ./gen\n", "made.go": "package m\n\nvar X = 1\n",
 				"gen/main.go": "package main\n\nimport \"os\"\n\nfunc main() {\n\tif err := os.WriteFile(\"made.go\", []byte(\"package m\\n\\nvar X = 2\\n\"), 0o644); err != nil {\n\t\tpanic(err)\n\t}\n}\n",
 			},
-			map[string]string{"made.go": "package m\n\nvar X = 2\n"}, []string{"diff --git a/made.go b/made.go"}, CheckFromLog,
+			map[string]string{"made.go": "package m\n\nvar X = 2\n"},
+			[]string{"diff --git a/made.go b/made.go"},
+			CheckFromLog,
 		},
 		"by go generate with a tool that go.mod pins": {
 			"go-generate", "go generate ./...", "",
@@ -52,7 +60,9 @@ func TestStaleGeneratedFilesAreMadeAnew(t *testing.T) {
 				"go.mod": "module example.com/m\n\ngo 1.24.0\n\ntool golang.org/x/tools/cmd/stringer\n\nrequire (\n	golang.org/x/mod v0.31.0 // indirect\n	golang.org/x/sync v0.19.0 // indirect\n	golang.org/x/tools v0.40.0 // indirect\n)\n",
 				"go.sum": stringerSums, "a.go": "package m\n\ntype N int\n\nconst (\n\tA N = iota\n\tB\n)\n\n//go:generate go tool stringer -type=N -output=n.go\n", "n.go": "package m\n",
 			},
-			nil, []string{"n.go is out of date"}, CheckFromFixer,
+			nil,
+			[]string{"n.go is out of date"},
+			CheckFromFixer,
 		},
 	}
 	for name, tt := range tests {

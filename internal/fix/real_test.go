@@ -94,7 +94,7 @@ func (w *workplace) run(s Step) (string, int) {
 	if s.Tree == AccessNone {
 		cmd.Dir = w.t.TempDir()
 	}
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + w.t.TempDir()}
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + w.temp()}
 	if s.Network {
 		for _, name := range []string{"SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS", "HTTPS_PROXY", "https_proxy", "GOPROXY", "npm_config_registry"} {
 			if v, ok := os.LookupEnv(name); ok {

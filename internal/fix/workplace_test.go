@@ -1,6 +1,7 @@
 package fix
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -68,6 +69,20 @@ func (w *workplace) seed(s Step) {
 	}
 }
 
+// temp is a step's folder for what is thrown away, but for Go's build cache, which holds nothing of a test's own.
+func (w *workplace) temp() string {
+	w.t.Helper()
+	base, err := os.UserCacheDir()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	shared, dir := filepath.Join(base, "sre-agent-tests", "go-build"), w.t.TempDir()
+	if err := errors.Join(os.MkdirAll(shared, 0o755), os.Symlink(shared, filepath.Join(dir, "sre-go-build"))); err != nil {
+		w.t.Fatal(err)
+	}
+	return dir
+}
+
 // unlock gives back what a step's caches locked.
 func (w *workplace) unlock() {
 	for _, u := range w.locks {
@@ -84,7 +99,8 @@ func (w *workplace) commit() {
 		w.t.Fatal(err)
 	}
 	for _, args := range [][]string{
-		{"init", "-q"}, {"add", "-A", "-f"},
+		{"init", "-q"},
+		{"add", "-A", "-f"},
 		{"-c", "user.name=t", "-c", "user.email=t@localhost", "commit", "-q", "--allow-empty", "-m", "x"},
 	} {
 		cmd := exec.CommandContext(w.t.Context(), "git", args...)
