@@ -39,6 +39,7 @@ type spec struct {
 	Rule    string      `yaml:"rule"`
 	Needs   []string    `yaml:"needs"`
 	When    when        `yaml:"when"`
+	Tool    toolSpec    `yaml:"tool"`
 	Reads   []string    `yaml:"reads"`
 	Touches []string    `yaml:"touches"`
 	Checks  []string    `yaml:"checks"`
@@ -130,7 +131,7 @@ func parseEntry(data []byte) (*entry, error) {
 			*group.to = append(*group.to, re)
 		}
 	}
-	return e, e.validate()
+	return e, errors.Join(e.validate(), e.Tool.validate())
 }
 
 var entryName = regexp.MustCompile(`^[a-z][a-z0-9-]*$`)

@@ -1,6 +1,7 @@
 package fix
 
 import (
+	"cmp"
 	"regexp"
 	"sort"
 	"strings"
@@ -30,7 +31,9 @@ func (c *Catalogue) Match(report failure.Report, repoFiles []string) []Match {
 }
 
 func (e *entry) applies(report failure.Report, repoFiles []string) bool {
-	fits := report.Command != "" && anyMatches(e.commands, report.Command)
+	// A step that is an action has no command; its title names the action.
+	command := cmp.Or(report.Command, report.Step)
+	fits := command != "" && anyMatches(e.commands, command)
 	for i := 0; !fits && i < len(report.Excerpt); i++ {
 		fits = anyMatches(e.logs, report.Excerpt[i].Text)
 	}
@@ -72,6 +75,8 @@ func (e *entry) named(names, repoFiles []string) []string {
 	}
 	chosen := map[string]bool{}
 	for _, name := range names {
+		// An action marks the lines that name files, without a blank between.
+		name = strings.TrimPrefix(name, "[error]")
 		if !have[name] {
 			name = onlySuffix(name, repoFiles)
 		}

@@ -14,6 +14,13 @@ import (
 // CannotRun is the exit status by which a check says that it couldn't tell: neither red nor green.
 const CannotRun = 125
 
+// WrongTool and UnknownTool are the exit statuses by which a fix says that the tree needs another version of a tool, or
+// doesn't say which.
+const (
+	WrongTool   = 121
+	UnknownTool = 122
+)
+
 // Access is what a step sees of the work tree.
 type Access string
 
@@ -108,7 +115,12 @@ type decision struct {
 type rule func(e *entry, in Inputs) (decision, error)
 
 func rules() map[string]rule {
-	return map[string]rule{"gofmt": gofmtRule, "go-module": goModuleRule, "prettier": prettierRule}
+	return map[string]rule{
+		"gofmt": gofmtRule, "go-module": goModuleRule, "prettier": prettierRule,
+		"go-tool": goToolRule, "buf": bufRule, "golangci-lint": golangciRule,
+		"rust": rustRule, "clippy": clippyRule, "cargo-lock": cargoLockRule,
+		"generated": generatedRule, "terraform": terraformRule, "pre-commit": preCommitRule,
+	}
 }
 
 // Plan makes a plan for a match, or declines: every error is permanent with a reason of this package.

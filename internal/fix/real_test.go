@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,6 +23,11 @@ type workplace struct {
 	t      *testing.T
 	tree   string
 	caches string
+	// committed says that the tree has a .git, as a runner's has.
+	committed bool
+	// checkCommand is the check that the repository's settings name.
+	checkCommand string
+	locks        []func()
 }
 
 func newWorkplace(t *testing.T, files map[string]string) *workplace {
@@ -57,6 +63,9 @@ func (w *workplace) snapshot() map[string]string {
 	w.t.Helper()
 	out := map[string]string{}
 	err := filepath.WalkDir(w.tree, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() && d.Name() == ".git" {
+			return fs.SkipDir
+		}
 		if err != nil || d.IsDir() {
 			return err
 		}
@@ -76,14 +85,16 @@ func (w *workplace) snapshot() map[string]string {
 // run returns the output and the exit status of a step.
 func (w *workplace) run(s Step) (string, int) {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(w.t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(w.t.Context(), 10*time.Minute)
 	defer cancel()
+	w.seed(s)
 	cmd := exec.CommandContext(ctx, "sh", "-e", "-c", s.Script)
+	cmd.WaitDelay = time.Second
 	cmd.Dir = w.tree
 	if s.Tree == AccessNone {
 		cmd.Dir = w.t.TempDir()
 	}
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + w.t.TempDir()}
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + w.temp()}
 	if s.Network {
 		for _, name := range []string{"SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS", "HTTPS_PROXY", "https_proxy", "GOPROXY", "npm_config_registry"} {
 			if v, ok := os.LookupEnv(name); ok {
@@ -97,13 +108,11 @@ func (w *workplace) run(s Step) (string, int) {
 		}
 	}
 	for _, c := range s.Caches {
-		dir := filepath.Join(w.caches, c.Name)
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			w.t.Fatal(err)
-		}
+		dir := w.cache(c)
 		cmd.Env = append(cmd.Env, c.Env+"="+dir)
 	}
 	out, err := cmd.CombinedOutput()
+	w.unlock()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
 		w.t.Fatal(err)
@@ -122,8 +131,9 @@ func (w *workplace) plan(rep failure.Report, fixer string) Plan {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	in := Inputs{Report: rep, RepositoryID: "42", RepoFiles: files, Files: map[string][]byte{}, Tools: tools()}
+	in := Inputs{Report: rep, RepositoryID: "42", RepoFiles: files, Files: map[string][]byte{}, Tools: tools(), Check: w.checkCommand}
 	in.Tools["go"] = strings.TrimSpace(string(goVersion))
+	maps.Copy(in.Tools, installedTools(w.t))
 	for _, m := range c.Match(rep, files) {
 		if m.Fixer == fixer {
 			in.Match = m
@@ -170,7 +180,11 @@ func (w *workplace) prove(p Plan) map[string]string {
 	for name, text := range before {
 		red.write(name, text)
 	}
-	if out, code := red.run(p.Check); code != 1 {
+	if w.committed {
+		red.commit()
+		w.commit()
+	}
+	if out, code := red.run(p.Check); code <= 0 || code == CannotRun {
 		w.t.Errorf("the check on the tree as it was ended with %d: %s", code, out)
 	}
 	if out, code := w.run(p.Check); code != 0 {

@@ -18,6 +18,8 @@ const (
 	ReasonAmbiguousFolder = "ambiguous_folder"
 	// ReasonVendored: the repository holds copies of its dependencies, which the fixer would leave behind.
 	ReasonVendored = "vendored"
+	// ReasonForeignSource: a dependency comes from elsewhere than the ecosystem's own registry.
+	ReasonForeignSource = "foreign_source"
 	// ReasonBadManifest: a file that says what the repository needs can't be read.
 	ReasonBadManifest = "bad_manifest"
 	// ReasonFixerFailed, ReasonNothingChanged and ReasonTouchedOther are for who runs the plan: the fixer ended
@@ -31,6 +33,6 @@ const (
 func Reasons() []string {
 	return []string{
 		ReasonNoFixer, ReasonNoCheck, ReasonToolMissing, ReasonToolVersion, ReasonToolVersionUnknown, ReasonNeedsPlugins,
-		ReasonAmbiguousFolder, ReasonVendored, ReasonBadManifest, ReasonFixerFailed, ReasonNothingChanged, ReasonTouchedOther,
+		ReasonAmbiguousFolder, ReasonVendored, ReasonForeignSource, ReasonBadManifest, ReasonFixerFailed, ReasonNothingChanged, ReasonTouchedOther,
 	}
 }

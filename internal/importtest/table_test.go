@@ -78,7 +78,7 @@ var rules = []Rule{
 	},
 	{
 		From:  []string{"./internal/agentcmd"},
-		Never: []string{"net/http", "./internal/config", "./internal/store/...", "./internal/forge/...", "./internal/gitpush/..."},
+		Never: []string{"./internal/httpapi", "./internal/config", "./internal/store/...", "./internal/forge/...", "./internal/gitpush/..."},
 		Why:   "an agent runs in the sandbox alone, and its credential is not even known here",
 	},
 	{

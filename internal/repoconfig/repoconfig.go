@@ -53,6 +53,8 @@ type Config struct {
 	Checks  []Check  `yaml:"checks"`
 	Fixers  []string `yaml:"fixers"`
 	Policy  Policy   `yaml:"policy"`
+	// CustomFixers are the repository's own.
+	CustomFixers []CustomFixer `yaml:"custom_fixers"`
 }
 
 // Check names the command that is red when a workflow's job is red. An empty Workflow or Job fits every one.
@@ -119,7 +121,7 @@ func explain(err error) error {
 	}
 	advice := "correct it"
 	if strings.Contains(e.GetMessage(), "unknown field") {
-		advice = "remove it or correct its name; known are version, mode, checks (workflow, job, run), fixers and policy (allow, forbid, max_files, max_added_lines, max_removed_lines, max_bytes, max_safe_danger)"
+		advice = "remove it or correct its name; known are version, mode, checks (workflow, job, run), fixers, custom_fixers (name, when, tool, fix, touches, check) and policy (allow, forbid, max_files, max_added_lines, max_removed_lines, max_bytes, max_safe_danger)"
 	}
 	return fmt.Errorf("%s, line %d: %s: %s", Path, e.GetToken().Position.Line, firstLine(e.GetMessage()), advice)
 }
@@ -153,6 +155,9 @@ func (c *Config) validate(data []byte) error {
 			return at(data, fmt.Sprintf("$.fixers[%d]", i), "%q is no fixer's name: use lower-case letters, digits and dashes", name)
 		}
 	}
+	if err := c.validateCustom(data); err != nil {
+		return err
+	}
 	return policyProblem(data, "$.policy", c.Policy)
 }
 
@@ -171,13 +176,17 @@ func policyProblem(data []byte, below string, settings Policy) error {
 
 // at makes an error that says the line of what is at the path, if the file has it.
 func at(data []byte, yamlPath, format string, args ...any) error {
-	msg := fmt.Sprintf(format, args...)
+	return fmt.Errorf("%s, line %d: %s", Path, lineOf(data, yamlPath), fmt.Sprintf(format, args...))
+}
+
+// lineOf is the line of what is at the path, 1 if the file doesn't have it.
+func lineOf(data []byte, yamlPath string) int {
 	if p, err := yaml.PathString(yamlPath); err == nil {
 		if node, err := p.ReadNode(bytes.NewReader(data)); err == nil && node.GetToken() != nil {
-			return fmt.Errorf("%s, line %d: %s", Path, node.GetToken().Position.Line, msg)
+			return node.GetToken().Position.Line
 		}
 	}
-	return fmt.Errorf("%s, line 1: %s", Path, msg)
+	return 1
 }
 
 // CheckFor returns the command that checks a workflow's job. The workflow is given by its name, its file's path

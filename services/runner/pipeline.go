@@ -106,16 +106,19 @@ type work struct {
 	// passing is the last green log of the same job, redacted, or nil.
 	passing []byte
 	files   []string
-	match   fix.Match
-	fixPlan fix.Plan
-	diff    []byte
-	changes *patch.Patch
-	report  evidence.Report
+	// catalogue is the pipeline's with the repository's own fixers.
+	catalogue *fix.Catalogue
+	match     fix.Match
+	others    []fix.Match
+	fixPlan   fix.Plan
+	diff      []byte
+	changes   *patch.Patch
+	report    evidence.Report
 }
 
 // Execute works on one run. Everything it makes on disk is gone when it returns, except mirrors and caches.
 func (p *FixPipeline) Execute(ctx context.Context, r store.Run) Result {
-	w := &work{run: r, dir: filepath.Join(p.Dir, "work", fmt.Sprintf("%d-%d", r.ID, r.Fence)), settings: repoconfig.Default()}
+	w := &work{run: r, dir: filepath.Join(p.Dir, "work", fmt.Sprintf("%d-%d", r.ID, r.Fence)), settings: repoconfig.Default(), catalogue: p.Catalogue}
 	if err := makeWorkDir(w.dir); err != nil {
 		return Result{Err: fmt.Errorf("make the work folder: %w", err)}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 
@@ -124,7 +125,19 @@ func NewPipeline(ctx context.Context, env *program.Env) (*FixPipeline, error) {
 }
 
 func toolchains(ctx context.Context, cfg *config.Config) []string {
-	return append(sandbox.Find(ctx, "go", "gofmt", "node", "npm"), cfg.SandboxToolchains...)
+	found := append(sandbox.Find(ctx, "go", "gofmt", "node", "npm", "terraform", "pre-commit"), rustToolchain(ctx)...)
+	return append(found, cfg.SandboxToolchains...)
+}
+
+// rustToolchain is the folder of the Rust that rustup chose, if it did: what is in PATH then only leads to it, by way
+// of a home that the sandbox doesn't show.
+func rustToolchain(ctx context.Context) []string {
+	out, err := exec.CommandContext(ctx, "rustc", "--print", "sysroot").Output()
+	root := strings.TrimSpace(string(out))
+	if err != nil || !filepath.IsAbs(root) || strings.HasPrefix(root, "/usr") {
+		return nil
+	}
+	return []string{root}
 }
 
 func limits(cfg *config.Config) sandbox.Limits {
@@ -135,12 +148,6 @@ func limits(cfg *config.Config) sandbox.Limits {
 	return l
 }
 
-// probes ask each program of the catalogue for its version.
-var probes = map[string]string{
-	"go": "go env GOVERSION", "gofmt": "command -v gofmt", "find": "command -v find", "xargs": "command -v xargs",
-	"node": "node --version", "npm": "npm --version",
-}
-
 // tools finds out, inside the sandbox, which programs it has.
 func tools(ctx context.Context, box Sandbox, dir string) (map[string]string, error) {
 	empty, err := os.MkdirTemp(dir, "probe-")
@@ -149,7 +156,7 @@ func tools(ctx context.Context, box Sandbox, dir string) (map[string]string, err
 	}
 	defer func() { _ = os.RemoveAll(empty) }()
 	found := map[string]string{}
-	for program, script := range probes {
+	for program, script := range fix.Probes() {
 		res, err := box.Run(ctx, sandbox.Spec{Script: script, Dir: empty})
 		if err != nil {
 			return nil, fmt.Errorf("probe %s: %w", program, err)

@@ -75,7 +75,10 @@ func (p *FixPipeline) readSettings(ctx context.Context, w *work) error {
 	if err != nil || !exists {
 		return err
 	}
-	w.settings, err = repoconfig.Parse(data)
+	if w.settings, err = repoconfig.Parse(data); err != nil {
+		return err
+	}
+	w.catalogue, err = p.Catalogue.With(w.settings.CustomFixers)
 	return err
 }
 
@@ -93,7 +96,7 @@ func (p *FixPipeline) redacted(r failure.Report) failure.Report { return r.Redac
 
 // matches are the fixers that apply and that the repository allows.
 func (p *FixPipeline) matches(w *work, r failure.Report) []fix.Match {
-	return slices.DeleteFunc(p.Catalogue.Match(r, w.files), func(m fix.Match) bool {
+	return slices.DeleteFunc(w.catalogue.Match(r, w.files), func(m fix.Match) bool {
 		return len(w.settings.Fixers) > 0 && !slices.Contains(w.settings.Fixers, m.Fixer)
 	})
 }
@@ -104,19 +107,39 @@ func (p *FixPipeline) classify(ctx context.Context, w *work) error {
 	if len(matches) == 0 {
 		return fault.Permf(fix.ReasonNoFixer, "no fixer knows this failure; the log's excerpt says what happened")
 	}
-	w.match = matches[0]
+	w.match, w.others = matches[0], matches[1:]
 	w.report.Fixer = w.match.Fixer
 	return p.standing(ctx, w)
 }
 
-// plan asks the catalogue for scripts. It gives it the bytes of the files that it wants, read from the commit's
-// objects.
+// plan asks the catalogue for scripts. Where the first fixer declines, because the repository needs another version
+// of its tool say, the next one that applies is asked; if all decline, the first one's reason stands.
 func (p *FixPipeline) plan(ctx context.Context, w *work) error {
+	first := p.planFor(ctx, w, w.match)
+	if _, permanent := fault.Reason(first); first == nil || !permanent {
+		return first
+	}
+	for _, m := range w.others {
+		err := p.planFor(ctx, w, m)
+		if _, permanent := fault.Reason(err); err != nil && !permanent {
+			return err
+		}
+		if err == nil {
+			w.match, w.report.Fixer = m, m.Fixer
+			return nil
+		}
+	}
+	return first
+}
+
+// planFor makes the plan of one fixer. It gives the catalogue the bytes of the files that it wants, read from the
+// commit's objects.
+func (p *FixPipeline) planFor(ctx context.Context, w *work, m fix.Match) error {
 	in := fix.Inputs{
-		Match: w.match, Report: w.log, RepositoryID: w.run.Failure.Provider + ":" + w.run.Failure.Repository.ID,
+		Match: m, Report: w.log, RepositoryID: w.run.Failure.Provider + ":" + w.run.Failure.Repository.ID,
 		RepoFiles: w.files, Files: map[string][]byte{}, Tools: p.Tools,
 	}
-	for _, path := range p.Catalogue.Wants(w.match, w.files) {
+	for _, path := range w.catalogue.Wants(m, w.files) {
 		data, exists, err := w.mirror.ReadFile(ctx, w.run.Failure.Commit, path, maxManifest)
 		if _, permanent := fault.Reason(err); err != nil && !permanent {
 			return err
@@ -129,8 +152,10 @@ func (p *FixPipeline) plan(ctx context.Context, w *work) error {
 	if in.Check == "" {
 		in.Check, _ = w.settings.CheckFor(w.run.Failure.Workflow, w.job.Name)
 	}
-	var err error
-	w.fixPlan, err = p.Catalogue.Plan(in)
+	plan, err := w.catalogue.Plan(in)
+	if err == nil {
+		w.fixPlan = plan
+	}
 	return err
 }
 

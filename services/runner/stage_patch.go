@@ -39,7 +39,7 @@ func (p *FixPipeline) patch(ctx context.Context, w *work) error {
 		return err
 	}
 	if res.ExitCode != 0 {
-		return fault.Permf(fix.ReasonFixerFailed, "%s failed (%s): %s", w.fixPlan.Fixer, how(res), tail(p.Redact.String(res.Output)))
+		return fault.Permf(fix.ExitReason(res.ExitCode), "%s failed (%s): %s", w.fixPlan.Fixer, how(res), tail(p.Redact.String(res.Output)))
 	}
 	changed, err := tree.Changed(ctx)
 	if err != nil {

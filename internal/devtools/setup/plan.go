@@ -34,6 +34,11 @@ var tools = []tool{
 	{"node", []purpose{forTest}, []string{"nodejs"}, "node"},
 	{"npm", []purpose{forTest}, []string{"npm"}, "node"},
 	{"python3", []purpose{forTest}, []string{"python3", "python3-pip"}, "python"}, // reads what fix plans write
+	{"cargo", []purpose{forTest}, []string{"cargo"}, "rust"},
+	{"rustfmt", []purpose{forTest}, []string{"rustfmt"}, "rust"},
+	{"cargo-clippy", []purpose{forTest}, []string{"rust-clippy"}, "rust"},
+	{"make", []purpose{forTest}, []string{"make"}, "make"},
+	{"pre-commit", []purpose{forTest}, []string{"pre-commit"}, "pre-commit"},
 }
 
 // machine is what the plan depends on.
