@@ -96,6 +96,12 @@ func (w *workplace) run(s Step) (string, int) {
 			cmd.Env = append(cmd.Env, name+"=http://127.0.0.1:1")
 		}
 	}
+	for name, data := range s.Files {
+		path := filepath.Join(cmd.Dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, data, 0o644)); err != nil {
+			w.t.Fatal(err)
+		}
+	}
 	for _, c := range s.Caches {
 		dir := filepath.Join(w.caches, c.Name)
 		if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -112,6 +118,15 @@ func (w *workplace) run(s Step) (string, int) {
 }
 
 func (w *workplace) plan(rep failure.Report, fixer string) Plan {
+	w.t.Helper()
+	p, err := w.tryPlan(rep, fixer)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return p
+}
+
+func (w *workplace) tryPlan(rep failure.Report, fixer string) (Plan, error) {
 	w.t.Helper()
 	c := mustLoad(w.t)
 	var files []string
@@ -135,11 +150,7 @@ func (w *workplace) plan(rep failure.Report, fixer string) Plan {
 	for _, name := range c.Wants(in.Match, files) {
 		in.Files[name] = []byte(w.read(name))
 	}
-	p, err := c.Plan(in)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return p
+	return c.Plan(in)
 }
 
 // prove runs a plan the way it is meant: the check is red on the tree as it was, the fix touches only what it may,
@@ -170,7 +181,7 @@ func (w *workplace) prove(p Plan) map[string]string {
 	for name, text := range before {
 		red.write(name, text)
 	}
-	if out, code := red.run(p.Check); code != 1 {
+	if out, code := red.run(p.Check); code == 0 || code == CannotRun {
 		w.t.Errorf("the check on the tree as it was ended with %d: %s", code, out)
 	}
 	if out, code := w.run(p.Check); code != 0 {

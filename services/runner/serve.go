@@ -114,6 +114,8 @@ func limits(cfg *config.Config) sandbox.Limits {
 var probes = map[string]string{
 	"go": "go env GOVERSION", "gofmt": "command -v gofmt", "find": "command -v find", "xargs": "command -v xargs",
 	"node": "node --version", "npm": "npm --version",
+	"python3": "python3 --version", "pip": "python3 -m pip --version", "black": "black --version", "isort": "isort --version-number",
+	"ruff": "ruff --version", "poetry": "poetry --version", "uv": "uv --version", "dotnet": "dotnet --version",
 }
 
 // tools finds out, inside the sandbox, which programs it has.
