@@ -114,7 +114,7 @@ func declineSources(name string, data []byte) error {
 	}
 	for _, m := range re.FindAllSubmatch(data, -1) {
 		if from := string(m[1]); !fromRegistry.MatchString(from) && !strings.HasPrefix(from, "npm:") && !strings.HasPrefix(from, "file:") {
-			return fault.Permf(ReasonOtherSource, "%s takes a dependency from somewhere else than the registry", name)
+			return fault.Permf(ReasonForeignSource, "%s takes a dependency from somewhere else than the registry", name)
 		}
 	}
 	return nil
@@ -128,7 +128,7 @@ func declineSpecs(name string, data []byte) error {
 	for _, group := range []map[string]string{pkg.Dependencies, pkg.DevDependencies, pkg.OptionalDependencies} {
 		for dep, spec := range group {
 			if foreignSpec.MatchString(spec) {
-				return fault.Permf(ReasonOtherSource, "%s takes %q from somewhere else than the registry", name, dep)
+				return fault.Permf(ReasonForeignSource, "%s takes %q from somewhere else than the registry", name, dep)
 			}
 		}
 	}

@@ -152,10 +152,10 @@ func TestNodeToolsAreDeclinedWithTheirReason(t *testing.T) {
 		want  string
 	}{
 		"packages in the tree":        {"eslint", map[string]string{"package.json": pkg, "node_modules/eslint/package.json": "{}"}, ReasonVendored},
-		"a lock with another host":    {"eslint", map[string]string{"package.json": pkg, "package-lock.json": `{"packages":{"node_modules/eslint":{"version":"9.0.0","resolved":"https://evil.example/eslint.tgz"}}}`}, ReasonOtherSource},
-		"a lock with a repository":    {"eslint", map[string]string{"package.json": pkg, "package-lock.json": `{"packages":{"node_modules/x":{"resolved": "git+ssh://git@github.com/a/b.git#abc"}}}`}, ReasonOtherSource},
-		"a manifest with an address":  {"eslint", map[string]string{"package.json": `{"devDependencies":{"eslint":"9.0.0","x":"https://evil.example/x.tgz"}}`}, ReasonOtherSource},
-		"a manifest with a shorthand": {"eslint", map[string]string{"package.json": `{"devDependencies":{"eslint":"9.0.0","x":"acme/x"}}`}, ReasonOtherSource},
+		"a lock with another host":    {"eslint", map[string]string{"package.json": pkg, "package-lock.json": `{"packages":{"node_modules/eslint":{"version":"9.0.0","resolved":"https://evil.example/eslint.tgz"}}}`}, ReasonForeignSource},
+		"a lock with a repository":    {"eslint", map[string]string{"package.json": pkg, "package-lock.json": `{"packages":{"node_modules/x":{"resolved": "git+ssh://git@github.com/a/b.git#abc"}}}`}, ReasonForeignSource},
+		"a manifest with an address":  {"eslint", map[string]string{"package.json": `{"devDependencies":{"eslint":"9.0.0","x":"https://evil.example/x.tgz"}}`}, ReasonForeignSource},
+		"a manifest with a shorthand": {"eslint", map[string]string{"package.json": `{"devDependencies":{"eslint":"9.0.0","x":"acme/x"}}`}, ReasonForeignSource},
 		"a pnpm lock, of which pnpm":  {"eslint", map[string]string{"package.json": pkg, "pnpm-lock.yaml": "lockfileVersion: '9.0'\n"}, ReasonToolVersionUnknown},
 		"a pnpmfile":                  {"eslint", map[string]string{"package.json": pkg, "pnpm-lock.yaml": "lockfileVersion: '9.0'\n", ".pnpmfile.cjs": "evil()"}, ReasonNeedsInstall},
 		"a lock of a newer yarn":      {"eslint", map[string]string{"package.json": pkg, "yarn.lock": "__metadata:\n  version: 8\n"}, ReasonToolVersion},

@@ -99,7 +99,7 @@ func npmSettings(name string, in Inputs) (string, error) {
 		key, value := string(m[1]), string(m[2])
 		switch {
 		case strings.HasSuffix(key, "registry") && !fromRegistry.MatchString(strings.TrimSuffix(value, "/")+"/"), key == "proxy", key == "https-proxy":
-			return "", fault.Permf(ReasonOtherSource, "%s names another registry or a proxy", name)
+			return "", fault.Permf(ReasonForeignSource, "%s names another registry or a proxy", name)
 		case slices.Contains(npmrcMatters, key) && npmrcValue.MatchString(value):
 			out += "export npm_config_" + strings.ReplaceAll(key, "-", "_") + "=" + value + "\n"
 		}

@@ -177,12 +177,12 @@ func TestLocksAreDeclinedWithTheirReason(t *testing.T) {
 		files map[string]string
 		want  string
 	}{
-		"an .npmrc with another registry":   {"npm-lock", map[string]string{"package.json": "{}", "package-lock.json": lock, ".npmrc": "registry=https://evil.example/\n"}, ReasonOtherSource},
-		"an .npmrc with a scope's registry": {"npm-lock", map[string]string{"package.json": "{}", "package-lock.json": lock, ".npmrc": " @acme:registry = https://npm.acme.example\n"}, ReasonOtherSource},
-		"an .npmrc with a proxy":            {"npm-lock", map[string]string{"package.json": "{}", "package-lock.json": lock, ".npmrc": "https-proxy=http://evil.example\n"}, ReasonOtherSource},
+		"an .npmrc with another registry":   {"npm-lock", map[string]string{"package.json": "{}", "package-lock.json": lock, ".npmrc": "registry=https://evil.example/\n"}, ReasonForeignSource},
+		"an .npmrc with a scope's registry": {"npm-lock", map[string]string{"package.json": "{}", "package-lock.json": lock, ".npmrc": " @acme:registry = https://npm.acme.example\n"}, ReasonForeignSource},
+		"an .npmrc with a proxy":            {"npm-lock", map[string]string{"package.json": "{}", "package-lock.json": lock, ".npmrc": "https-proxy=http://evil.example\n"}, ReasonForeignSource},
 		"a lock of an old npm":              {"npm-lock", map[string]string{"package.json": "{}", "package-lock.json": `{"lockfileVersion": 1}`}, ReasonToolVersion},
-		"a lock with another host":          {"npm-lock", map[string]string{"package.json": "{}", "package-lock.json": `{"lockfileVersion":3,"packages":{"a":{"resolved":"http://registry.npmjs.org/a.tgz"}}}`}, ReasonOtherSource},
-		"a git dependency":                  {"npm-lock", map[string]string{"package.json": `{"dependencies":{"a":"git+https://evil.example/a"}}`, "package-lock.json": lock}, ReasonOtherSource},
+		"a lock with another host":          {"npm-lock", map[string]string{"package.json": "{}", "package-lock.json": `{"lockfileVersion":3,"packages":{"a":{"resolved":"http://registry.npmjs.org/a.tgz"}}}`}, ReasonForeignSource},
+		"a git dependency":                  {"npm-lock", map[string]string{"package.json": `{"dependencies":{"a":"git+https://evil.example/a"}}`, "package-lock.json": lock}, ReasonForeignSource},
 		"one of two folders":                {"npm-lock", map[string]string{"a/package-lock.json": lock, "b/package-lock.json": lock}, ReasonAmbiguousFolder},
 		"a broken manifest":                 {"npm-lock", map[string]string{"package.json": "{", "package-lock.json": lock}, ReasonBadManifest},
 		"pnpm of no version":                {"pnpm-lock", map[string]string{"package.json": "{}", "pnpm-lock.yaml": pnpm}, ReasonToolVersionUnknown},

@@ -37,7 +37,7 @@ func pythonLockRule(e *entry, in Inputs) (decision, error) {
 		seeds[f] = data
 	}
 	if otherIndex.Match(seeds[manifest]) || foreignSource.Match(seeds[manifest]) {
-		return decision{}, fault.Permf(ReasonOtherSource, "%s takes dependencies from somewhere else than the configured index", manifest)
+		return decision{}, fault.Permf(ReasonForeignSource, "%s takes dependencies from somewhere else than the configured index", manifest)
 	}
 	if strings.Contains(string(seeds[manifest]), "[tool.uv.workspace]") {
 		return decision{}, fault.Permf(ReasonNeedsInstall, "%s is a workspace, whose members would have to be there", manifest)

@@ -181,7 +181,7 @@ func (w *workplace) prove(p Plan) map[string]string {
 	for name, text := range before {
 		red.write(name, text)
 	}
-	if out, code := red.run(p.Check); code == 0 || code == CannotRun {
+	if out, code := red.run(p.Check); code <= 0 || code == CannotRun {
 		w.t.Errorf("the check on the tree as it was ended with %d: %s", code, out)
 	}
 	if out, code := w.run(p.Check); code != 0 {

@@ -16,8 +16,6 @@ const (
 	ReasonNeedsPlugins = "needs_plugins"
 	// ReasonNeedsInstall: the tool needs the repository's dependencies, and they can't be installed from its lock file.
 	ReasonNeedsInstall = "needs_install"
-	// ReasonOtherSource: a dependency comes from somewhere else than the ecosystem's registry.
-	ReasonOtherSource = "other_source"
 	// ReasonNoBuild: nothing says which script builds what is committed.
 	ReasonNoBuild = "no_build"
 	// ReasonUntrusted: what doesn't verify may have been tampered with, so a person has to look.
@@ -26,6 +24,8 @@ const (
 	ReasonAmbiguousFolder = "ambiguous_folder"
 	// ReasonVendored: the repository holds copies of its dependencies, which the fixer would leave behind.
 	ReasonVendored = "vendored"
+	// ReasonForeignSource: a dependency comes from elsewhere than the ecosystem's own registry.
+	ReasonForeignSource = "foreign_source"
 	// ReasonBadManifest: a file that says what the repository needs can't be read.
 	ReasonBadManifest = "bad_manifest"
 	// ReasonFixerFailed, ReasonNothingChanged and ReasonTouchedOther are for who runs the plan: the fixer ended
@@ -39,6 +39,6 @@ const (
 func Reasons() []string {
 	return []string{
 		ReasonNoFixer, ReasonNoCheck, ReasonToolMissing, ReasonToolVersion, ReasonToolVersionUnknown, ReasonNeedsPlugins,
-		ReasonNeedsInstall, ReasonOtherSource, ReasonNoBuild, ReasonUntrusted, ReasonAmbiguousFolder, ReasonVendored, ReasonBadManifest, ReasonFixerFailed, ReasonNothingChanged, ReasonTouchedOther,
+		ReasonNeedsInstall, ReasonNoBuild, ReasonUntrusted, ReasonAmbiguousFolder, ReasonVendored, ReasonForeignSource, ReasonBadManifest, ReasonFixerFailed, ReasonNothingChanged, ReasonTouchedOther,
 	}
 }

@@ -33,6 +33,9 @@ var tools = []tool{
 	{"C compiler", []purpose{forTest}, []string{"gcc", "libc6-dev"}, ""}, // for go test -race
 	{"node", []purpose{forTest}, []string{"nodejs"}, "node"},
 	{"npm", []purpose{forTest}, []string{"npm"}, "node"},
+	{"black", []purpose{forTest}, []string{"black"}, "black"},
+	{"isort", []purpose{forTest}, []string{"isort"}, "isort"},
+	{"poetry", []purpose{forTest}, []string{"python3-poetry"}, "poetry"},
 }
 
 // machine is what the plan depends on.
