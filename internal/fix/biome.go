@@ -84,15 +84,16 @@ func biomeWrite(spec string) string {
 
 // nearestLocks are the lock files, by name, of a folder or the nearest one above it that has any.
 func nearestLocks(dir string, in Inputs) map[string][]byte {
-	for at := dir; ; at = path.Dir(at) {
-		locks := map[string][]byte{}
+	locks := map[string][]byte{}
+	for _, at := range upwards(dir) {
 		for _, name := range lockNames {
 			if data, ok := in.Files[path.Join(at, name)]; ok {
 				locks[name] = data
 			}
 		}
-		if len(locks) > 0 || at == "." {
-			return locks
+		if len(locks) > 0 {
+			break
 		}
 	}
+	return locks
 }

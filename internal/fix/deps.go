@@ -31,17 +31,15 @@ type manager struct {
 // findDeps finds the lock file that a folder's package belongs to, at the folder or above it.
 func findDeps(dir string, in Inputs) (nodeDeps, error) {
 	d := nodeDeps{dir: dir}
-	for at := dir; ; at = path.Dir(at) {
+	for _, at := range upwards(dir) {
 		for _, name := range lockNames {
 			if slices.Contains(in.RepoFiles, path.Join(at, name)) {
 				d.dir, d.lock = at, name
 				return d, d.complete(in)
 			}
 		}
-		if at == "." {
-			return d, d.complete(in)
-		}
 	}
+	return d, d.complete(in)
 }
 
 // complete gathers the files that an installation needs, and declines what it could not be faithful to.
@@ -229,15 +227,13 @@ func managerOf(lock, dir string, in Inputs) (manager, error) {
 
 // packageManagerField is what the folder's package.json, or one above it, says of its manager.
 func packageManagerField(dir string, in Inputs) string {
-	for at := dir; ; at = path.Dir(at) {
+	for _, at := range upwards(dir) {
 		var pkg packageJSON
 		if json.Unmarshal(in.Files[path.Join(at, "package.json")], &pkg) == nil && len(pkg.PackageManager) > 0 {
 			return jsonString(pkg.PackageManager)
 		}
-		if at == "." {
-			return ""
-		}
 	}
+	return ""
 }
 
 func pnpmOfWorkflows(in Inputs) (manager, error) {

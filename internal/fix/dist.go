@@ -1,7 +1,7 @@
 package fix
 
 import (
-	"cmp"
+	"io/fs"
 	"path"
 	"regexp"
 	"slices"
@@ -18,6 +18,8 @@ var (
 	buildLine  = regexp.MustCompile(`^(?:npm run|npm run-script|yarn run|yarn|pnpm run|pnpm) [A-Za-z][\w:.-]*$`)
 	notABuild  = regexp.MustCompile(` (?:install|ci|add|test|lint|check|audit|i)(?::|$)`)
 	nodeOf     = regexp.MustCompile(`(?m)^\s*node-version:\s*["']?v?(\d{1,3})\b`)
+	nodeFile   = regexp.MustCompile(`(?m)^\s*node-version-file:\s*["']?([\w./-]+)`)
+	nodeNumber = regexp.MustCompile(`(?m)^\s*v?(\d{1,3})\b`)
 )
 
 // distRule is for build output that is committed. It is built again by the lines that the workflow itself runs before
@@ -31,6 +33,9 @@ func distRule(_ *entry, in Inputs) (decision, error) {
 	base := path.Dir(path.Clean(m[1]))
 	if cds := cd.FindStringSubmatch(in.Report.Command); cds != nil {
 		base = path.Join(path.Clean(cds[1]), base)
+	}
+	if !fs.ValidPath(base) {
+		return decision{}, fault.Permf(ReasonNoBuild, "%s is outside of the repository", base)
 	}
 	dir, err := packageAround(base, in)
 	if err != nil {
@@ -47,7 +52,7 @@ func distRule(_ *entry, in Inputs) (decision, error) {
 	if deps.lock == "" {
 		return decision{}, fault.Permf(ReasonNeedsInstall, "without a lock file nobody can build the same again")
 	}
-	if err := declineNode(workflow, in.Tools["node"]); err != nil {
+	if err := declineNode(wantedNodes(workflow, in), in.Tools["node"]); err != nil {
 		return decision{}, err
 	}
 	out := path.Join(base, path.Base(m[1]))
@@ -61,12 +66,9 @@ func distRule(_ *entry, in Inputs) (decision, error) {
 
 // packageAround is the nearest folder at or above one that has a package.json.
 func packageAround(dir string, in Inputs) (string, error) {
-	for at := dir; !strings.HasPrefix(at, ".."); at = path.Dir(at) {
+	for _, at := range upwards(dir) {
 		if slices.Contains(in.RepoFiles, path.Join(at, "package.json")) {
 			return at, nil
-		}
-		if at == "." {
-			break
 		}
 	}
 	return "", fault.Permf(ReasonNoBuild, "no package.json is at or above %s", dir)
@@ -122,16 +124,31 @@ func workflowSteps(in Inputs) (before []string, workflow []byte) {
 	return nil, nil
 }
 
+// wantedNodes are the major versions of Node that the workflow asks for, itself or by a file that it names.
+func wantedNodes(workflow []byte, in Inputs) []int {
+	var out []int
+	matches := nodeOf.FindAllSubmatch(workflow, 20)
+	if m := nodeFile.FindSubmatch(workflow); m != nil {
+		matches = append(matches, nodeNumber.FindAllSubmatch(in.Files[path.Clean(string(m[1]))], 1)...)
+	}
+	for _, m := range matches {
+		if major, err := strconv.Atoi(string(m[1])); err == nil {
+			out = append(out, major)
+		}
+	}
+	return out
+}
+
 // declineNode declines a workflow that asks for a newer Node than the sandbox has.
-func declineNode(workflow []byte, have string) error {
+func declineNode(wanted []int, have string) error {
 	mine, _, _ := strings.Cut(strings.TrimPrefix(have, "v"), ".")
 	major, err := strconv.Atoi(mine)
 	if err != nil {
 		return fault.Permf(ReasonToolVersionUnknown, "the sandbox's node says %q of its version", have)
 	}
-	for _, m := range nodeOf.FindAllSubmatch(workflow, 20) {
-		if want, _ := strconv.Atoi(string(m[1])); want > major {
-			return fault.Permf(ReasonToolVersion, "the workflow builds with node %d and the sandbox has %s", want, cmp.Or(have, "none"))
+	for _, want := range wanted {
+		if want > major {
+			return fault.Permf(ReasonToolVersion, "the workflow builds with node %d and the sandbox has %s", want, have)
 		}
 	}
 	return nil

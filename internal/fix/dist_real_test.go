@@ -104,10 +104,12 @@ func TestWhichLinesBuildIsReadFromTheWorkflow(t *testing.T) {
 		"nothing that builds":        {"git diff --exit-code dist/", "", "", ReasonNoBuild},
 		"no folder of output":        {"npm run build\ngit diff --exit-code", "", "", ReasonNoCheck},
 		"a folder out of the tree":   {"npm run build\ngit diff --exit-code ../dist/", "", "", ReasonNoBuild},
+		"a folder of the machine":    {"cd /etc && npm run build\ngit diff --exit-code dist/", "", "", ReasonNoBuild},
+		"a newer node, by a file":    {distCompares, strings.Replace(distWorkflow("npm run build", distCompares), "version: 20", "version-file: '.nvmrc'", 1), "", ReasonToolVersion},
 		"a newer node than there is": {distCompares, strings.Replace(distWorkflow("npm run build", distCompares), "version: 20", "version: 99", 1), "", ReasonToolVersion},
 	} {
 		t.Run(name, func(t *testing.T) {
-			in := inputs("dist", tt.command, map[string]string{"package.json": "{}", "package-lock.json": lock, ".github/workflows/a.yml": tt.workflow, "dist/a.js": ""})
+			in := inputs("dist", tt.command, map[string]string{"package.json": "{}", "package-lock.json": lock, ".github/workflows/a.yml": tt.workflow, "dist/a.js": "", ".nvmrc": "v99\n"})
 			p, err := mustLoad(t).Plan(in)
 			if reason, _ := fault.Reason(err); reason != tt.reason {
 				t.Fatalf("want %q, got %v", tt.reason, err)

@@ -180,6 +180,16 @@ func deepestAround(files, dirs []string) string {
 	return best
 }
 
+// upwards are a folder and those above it, the repository's root as ".".
+func upwards(dir string) []string {
+	out := []string{dir}
+	for dir != "." && dir != "/" {
+		dir = path.Dir(dir)
+		out = append(out, dir)
+	}
+	return out
+}
+
 // repoPaths are the paths from the repository's root of files that a rule found below a folder.
 func repoPaths(dir string, files []string) []string {
 	var out []string
