@@ -97,6 +97,28 @@ func TestEslintInAWorkspaceUsesTheLockAtTheRoot(t *testing.T) {
 	}
 }
 
+func TestEslintWithThePackagesOfOtherManagers(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ manager, command, lock string }{
+		{"pnpm@9.8.0", "pnpm install --lockfile-only", pnpmLock},
+		{"yarn@1.22.22", "yarn install --ignore-scripts --non-interactive", yarnLock},
+	} {
+		t.Run(tt.lock, func(t *testing.T) {
+			t.Parallel()
+			pkg := strings.Replace(eslintPackage, `"name"`, `"packageManager": "`+tt.manager+`", "name"`, 1)
+			plain := strings.Replace(pkg, hooks, `"x": "x"`, 1)
+			w := newWorkplace(t, map[string]string{
+				"package.json": pkg, tt.lock: lockOf(t, plain, tt.manager, tt.command, tt.lock), "eslint.config.mjs": eslintConfig, "src/a.js": redImports, "left.js": redImports,
+			})
+			changed := w.prove(w.plan(report("npx eslint src", "src/a.js", "  1 error and 0 warnings potentially fixable with the `--fix` option."), "eslint"))
+			if diff := cmp.Diff(map[string]string{"src/a.js": greenImports}, changed); diff != "" {
+				t.Error(diff)
+			}
+			w.noHookRan()
+		})
+	}
+}
+
 func TestEslintWithoutItsPackagesCannotTell(t *testing.T) {
 	w := newWorkplace(t, map[string]string{"package.json": `{ "devDependencies": { "eslint": "9.39.1" } }`, "a.js": redImports})
 	p := w.plan(report("npx eslint a.js"), "eslint")

@@ -109,10 +109,10 @@ func TestARefreshThatWouldNameAnotherAddressFails(t *testing.T) {
 }
 
 // lockOf runs another package manager, at the version that the tests use, on a manifest.
-func lockOf(t *testing.T, spec, command, lock string) string {
+func lockOf(t *testing.T, manifest, spec, command, lock string) string {
 	t.Helper()
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "package.json"), []byte(lockedManifest), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "package.json"), []byte(manifest), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), "sh", "-e", "-c", "npm install --global --prefix tool --ignore-scripts --loglevel=error "+spec+"\nPATH=\"$PWD/tool/bin:$PATH\"\n"+command)
@@ -130,7 +130,7 @@ func lockOf(t *testing.T, spec, command, lock string) string {
 
 func TestAPnpmLockIsBroughtInStepByTheRepositorysOwnPnpm(t *testing.T) {
 	t.Parallel()
-	lock := wider(lockOf(t, "pnpm@9.8.0", "pnpm install --lockfile-only", "pnpm-lock.yaml"))
+	lock := wider(lockOf(t, lockedManifest, "pnpm@9.8.0", "pnpm install --lockfile-only", "pnpm-lock.yaml"))
 	manifest := strings.Replace(outOfStep, `"version"`, `"packageManager": "pnpm@9.8.0", "version"`, 1)
 	w := newWorkplace(t, map[string]string{"package.json": manifest, "pnpm-lock.yaml": lock, "other.txt": "x"})
 	p := w.plan(report("pnpm install --frozen-lockfile", ` ERR_PNPM_OUTDATED_LOCKFILE  Cannot install with "frozen-lockfile" because pnpm-lock.yaml is not up to date with package.json`), "pnpm-lock")
@@ -144,7 +144,7 @@ func TestAPnpmLockIsBroughtInStepByTheRepositorysOwnPnpm(t *testing.T) {
 
 func TestAYarnLockIsBroughtInStep(t *testing.T) {
 	t.Parallel()
-	lock := wider(lockOf(t, "yarn@1.22.22", "yarn install --ignore-scripts --non-interactive", "yarn.lock"))
+	lock := wider(lockOf(t, lockedManifest, "yarn@1.22.22", "yarn install --ignore-scripts --non-interactive", "yarn.lock"))
 	w := newWorkplace(t, map[string]string{"package.json": outOfStep, "yarn.lock": lock, ".yarnrc": "yarn-path \"./evil.js\"\nregistry \"http://127.0.0.1:1/\"\n", "evil.js": "require('fs').writeFileSync('pwned', '')"})
 	p := w.plan(report("yarn install --frozen-lockfile", "error Your lockfile needs to be updated, but yarn was run with `--frozen-lockfile`."), "yarn-lock")
 	changed := w.prove(p)
