@@ -42,6 +42,32 @@ func TestFixersThatNeedARegistryWorkInTheSandbox(t *testing.T) {
 			},
 			want: []string{"+++ b/src/ugly.js", "+const a = { b: 1 };"},
 		},
+		{
+			name: "npm-lock", log: stepLog("npm ci", "npm error code EUSAGE", "npm error `npm ci` can only install packages when your package.json and package-lock.json or npm-shrinkwrap.json are in sync."),
+			files: map[string]string{
+				"package.json":      "{\n  \"name\": \"odd\",\n  \"private\": true,\n  \"dependencies\": { \"is-number\": \"6.0.0\" }\n}\n",
+				"package-lock.json": "{\n  \"name\": \"odd\",\n  \"lockfileVersion\": 3,\n  \"requires\": true,\n  \"packages\": {\n    \"\": {\n      \"name\": \"odd\"\n    }\n  }\n}\n",
+			},
+			want: []string{"+++ b/package-lock.json", "+    \"node_modules/is-number\": {"},
+		},
+		{
+			name: "eslint", log: stepLog("npx eslint src", "/home/runner/work/a/a/src/a.js", "  1:1  error  Unexpected var, use let or const instead  no-var", "  1 error and 0 warnings potentially fixable with the `--fix` option."),
+			files: map[string]string{
+				"package.json":      "{\n  \"private\": true,\n  \"devDependencies\": { \"eslint\": \"9.39.1\" }\n}\n",
+				"eslint.config.mjs": "export default [{ rules: { 'no-var': 'error' } }];\n",
+				"src/a.js":          "var a = 1;\nexport default a;\n",
+			},
+			want: []string{"+++ b/src/a.js", "+let a = 1;"},
+		},
+		{
+			name: "dist", log: stepLog("npm run build && git diff --exit-code dist/", "diff --git a/dist/index.js b/dist/index.js"),
+			files: map[string]string{
+				"package.json":      "{\n  \"private\": true,\n  \"scripts\": { \"build\": \"cp src/index.js dist/index.js\" }\n}\n",
+				"package-lock.json": "{\n  \"lockfileVersion\": 3,\n  \"packages\": {}\n}\n",
+				"src/index.js":      "run(1);\n", "dist/index.js": "run(0);\n",
+			},
+			want: []string{"+++ b/dist/index.js", "+run(1);"},
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			f := c.repository(tc.name, 100+n, tc.log, func(dir string) {

@@ -150,7 +150,10 @@ func TestOnlyHarmlessCommandsAreKnownChecks(t *testing.T) {
 }
 
 func tools() map[string]string {
-	return map[string]string{"go": "go1.26.8", "gofmt": "", "find": "", "xargs": "", "node": "v20.1.0", "npm": "10.0.0"}
+	return map[string]string{
+		"go": "go1.26.8", "gofmt": "", "find": "", "xargs": "", "node": "v20.1.0", "npm": "10.0.0",
+		"python3": "Python 3.11.2", "black": "black, 23.1.0 (compiled: no)", "isort": "5.6.4", "poetry": "Poetry (version 1.3.2)",
+	}
 }
 
 func inputs(fixer, command string, files map[string]string, named ...string) Inputs {
@@ -325,6 +328,9 @@ func TestAConfigurationWithoutForeignCodeIsTaken(t *testing.T) {
 		if NeedsPlugins([]byte(config)) {
 			t.Errorf("%q", config)
 		}
+	}
+	if !NeedsPlugins([]byte("semi: false # ours\nplugins: [evil]\n")) {
+		t.Error("a comment hides what comes after it")
 	}
 }
 

@@ -80,6 +80,9 @@ type Step struct {
 	Network bool
 	Tree    Access
 	Caches  []Cache
+	// Files are put into the empty folder of a step that sees no tree, before its script runs: copies of what the
+	// repository holds under the same paths.
+	Files map[string][]byte
 }
 
 // Cache is a folder that outlives a step. Its path is in the variable Env. Who runs the step lets one writer at a
@@ -110,6 +113,11 @@ type decision struct {
 	values map[string]any
 	// command is the failing command when the rule could resolve it further than the log did.
 	command string
+	// seeds are the files of the preparing step. ready says that the sandbox has the right tool already, so that
+	// nothing has to be prepared. touches narrows the entry's own.
+	seeds   map[string][]byte
+	ready   bool
+	touches []string
 }
 
 type rule func(e *entry, in Inputs) (decision, error)
@@ -120,6 +128,8 @@ func rules() map[string]rule {
 		"go-tool": goToolRule, "buf": bufRule, "golangci-lint": golangciRule,
 		"rust": rustRule, "clippy": clippyRule, "cargo-lock": cargoLockRule,
 		"generated": generatedRule, "terraform": terraformRule, "pre-commit": preCommitRule,
+		"biome": biomeRule, "node-linter": nodeLinterRule, "node-lock": nodeLockRule, "dist": distRule,
+		"python-formatter": pythonFormatterRule, "python-lock": pythonLockRule, "dotnet": dotnetRule, "wrapper": wrapperRule,
 	}
 }
 
@@ -141,14 +151,18 @@ func (c *Catalogue) Plan(in Inputs) (Plan, error) {
 	d.values["Dir"] = Quote(d.dir)
 	d.values["Repository"] = shortHash(in.RepositoryID)
 	p := Plan{Fixer: e.Name, Title: e.Title, Dir: d.dir, Files: d.files, Touches: e.Touches}
+	if d.touches != nil {
+		p.Touches = d.touches
+	}
 	if p.Fix, err = e.step(e.Fix, d); err != nil {
 		return Plan{}, err
 	}
-	if e.Prepare != nil {
+	if e.Prepare != nil && !d.ready {
 		step, err := e.step(*e.Prepare, d)
 		if err != nil {
 			return Plan{}, err
 		}
+		step.Files = d.seeds
 		p.Prepare = &step
 	}
 	if err := e.check(&p, in, d); err != nil {

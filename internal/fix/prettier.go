@@ -1,7 +1,7 @@
 package fix
 
 import (
-	"encoding/json"
+	"cmp"
 	"path"
 	"regexp"
 	"slices"
@@ -12,119 +12,15 @@ import (
 
 const npmName = "prettier"
 
-// packageJSON is what of a package.json matters here. Odd types elsewhere must not make it unreadable.
-type packageJSON struct {
-	Dependencies    map[string]string          `json:"dependencies"`
-	DevDependencies map[string]string          `json:"devDependencies"`
-	Scripts         map[string]json.RawMessage `json:"scripts"`
-	Prettier        json.RawMessage            `json:"prettier"`
-}
-
-func readPackage(data []byte) (packageJSON, error) {
-	var p packageJSON
-	if len(data) > 4<<20 {
-		return p, fault.Permf(ReasonBadManifest, "package.json of %d bytes", len(data))
-	}
-	if err := json.Unmarshal(data, &p); err != nil {
-		return p, fault.Permf(ReasonBadManifest, "package.json: %v", err)
-	}
-	return p, nil
-}
-
-func (p packageJSON) spec() string {
-	if s := p.DevDependencies[npmName]; s != "" {
-		return s
-	}
-	return p.Dependencies[npmName]
-}
-
-func (p packageJSON) script(name string) string {
-	var s string
-	if json.Unmarshal(p.Scripts[name], &s) != nil {
-		return ""
-	}
-	return s
-}
-
-var (
-	exactVersion = regexp.MustCompile(`^\d{1,4}\.\d{1,4}\.\d{1,4}(?:-[0-9A-Za-z.-]{1,40})?$`)
-	rangeVersion = regexp.MustCompile(`^[~^]?\d{1,4}(?:\.(?:\d{1,4}|x)){0,2}(?:-[0-9A-Za-z.-]{1,40})?$`)
-	yarnEntry    = regexp.MustCompile(`(?m)^"?prettier@(?:npm:)?[^\n]*:\n(?:[ \t]+[^\n]*\n)*?[ \t]+version:? "?([0-9][^"\s]*)"?`)
-	pnpmEntry    = regexp.MustCompile(`(?m)^\s+'?/?prettier[@/](\d[^:('"\s]*)(?:\([^)]*\))*'?:`)
-)
-
 // PrettierVersion is the version that a repository uses: the one that a lock file pins, else what its package.json
 // says, exact or as a range. Locks are the lock files of that folder by name. It declines with
 // ReasonToolVersionUnknown when none says so in a form that a registry understands.
 func PrettierVersion(manifest []byte, locks map[string][]byte) (spec string, exact bool, err error) {
-	pkg, err := readPackage(manifest)
-	if err != nil {
-		return "", false, err
-	}
-	for _, name := range []string{"npm-shrinkwrap.json", "package-lock.json", "yarn.lock", "pnpm-lock.yaml"} {
-		if v := lockedPrettier(name, locks[name]); exactVersion.MatchString(v) {
-			return v, true, nil
-		}
-	}
-	spec = strings.TrimPrefix(strings.TrimSpace(pkg.spec()), "=")
-	switch {
-	case exactVersion.MatchString(spec):
-		return spec, true, nil
-	case rangeVersion.MatchString(spec):
-		return spec, false, nil
-	case spec == "":
-		return "", false, fault.Permf(ReasonToolVersionUnknown, "neither a lock file nor package.json says which prettier")
-	}
-	return "", false, fault.Permf(ReasonToolVersionUnknown, "package.json asks for a prettier that is no version of the registry")
-}
-
-// lockedPrettier is the version in a lock file, if it is there and the only one.
-func lockedPrettier(name string, data []byte) string {
-	if len(data) == 0 || len(data) > 64<<20 {
-		return ""
-	}
-	var re *regexp.Regexp
-	switch name {
-	case "yarn.lock":
-		re = yarnEntry
-	case "pnpm-lock.yaml":
-		re = pnpmEntry
-	default:
-		return npmLocked(data)
-	}
-	version := ""
-	for _, m := range re.FindAllSubmatch(data, 10) {
-		if v := string(m[1]); version == "" || version == v {
-			version = v
-		} else {
-			return ""
-		}
-	}
-	return version
-}
-
-func npmLocked(data []byte) string {
-	type locked struct {
-		Version string `json:"version"`
-	}
-	var lock struct {
-		Packages     map[string]json.RawMessage `json:"packages"`
-		Dependencies map[string]json.RawMessage `json:"dependencies"`
-	}
-	if json.Unmarshal(data, &lock) != nil {
-		return ""
-	}
-	for _, raw := range []json.RawMessage{lock.Packages["node_modules/"+npmName], lock.Dependencies[npmName]} {
-		var l locked
-		if json.Unmarshal(raw, &l) == nil && l.Version != "" {
-			return l.Version
-		}
-	}
-	return ""
+	return nodeVersion(npmName, manifest, locks)
 }
 
 var (
-	comments     = regexp.MustCompile(`(?s)/\*.*?\*/|(?m:(?:^|\s)(?://|#).*$)`)
+	comments     = regexp.MustCompile(`(?s)/\*.*?\*/|(?m-s:(?:^|\s)(?://|#).*$)`)
 	emptyPlugins = regexp.MustCompile(`["']?plugins["']?\s*:\s*\[\s*\]`)
 	loadsCode    = regexp.MustCompile(`\bplugins\b|\bpluginSearchDirs\b|\brequire\b|\bimport\b`)
 )
@@ -137,7 +33,7 @@ func NeedsPlugins(config []byte) bool {
 }
 
 func prettierRule(e *entry, in Inputs) (decision, error) {
-	dir, pkg, err := prettierDir(in)
+	dir, pkg, err := nodeDir(npmName, in)
 	if err != nil {
 		return decision{}, err
 	}
@@ -171,45 +67,9 @@ func prettierRule(e *entry, in Inputs) (decision, error) {
 		d.values["CacheName"] = "range-" + shortHash(spec)
 	}
 	if len(files) > 0 {
-		d.files = in.Match.Files
-		if dir != "." {
-			d.files = nil
-			for _, f := range files {
-				d.files = append(d.files, path.Join(dir, f))
-			}
-		}
+		d.files = repoPaths(dir, files)
 	}
 	return d, nil
-}
-
-// prettierDir is the folder whose package.json asks for prettier: the root's if it does, else the only one.
-func prettierDir(in Inputs) (string, packageJSON, error) {
-	var found []string
-	pkgs := map[string]packageJSON{}
-	for _, dir := range dirsWith("package.json", in.RepoFiles) {
-		data, ok := in.Files[path.Join(dir, "package.json")]
-		if !ok {
-			continue
-		}
-		pkg, err := readPackage(data)
-		if err != nil && dir == "." {
-			return "", pkg, err
-		}
-		if err != nil || pkg.spec() == "" {
-			continue
-		}
-		pkgs[dir] = pkg
-		found = append(found, dir)
-	}
-	switch {
-	case slices.Contains(found, "."):
-		return ".", pkgs["."], nil
-	case len(found) == 1:
-		return found[0], pkgs[found[0]], nil
-	case len(found) == 0:
-		return "", packageJSON{}, fault.Permf(ReasonToolVersionUnknown, "no package.json asks for prettier")
-	}
-	return "", packageJSON{}, fault.Permf(ReasonAmbiguousFolder, "%d folders ask for prettier, and not the root", len(found))
 }
 
 // configNames are prettier's own configuration files.
@@ -230,40 +90,14 @@ func declinePlugins(in Inputs, pkg packageJSON) error {
 	return nil
 }
 
-var runScript = regexp.MustCompile(`^(?:(?:npm|pnpm|yarn) run(?:-script)?|yarn|pnpm)(?: -s| --silent)* ([\w:.-]+)$`)
-
 // resolveScript follows a package's script to the prettier command in it. What comes out is only run if it is a
 // known check as it stands.
 func resolveScript(command string, pkg packageJSON) string {
-	command = strings.TrimSpace(command)
-	if call := prettierPart(command, pkg, 4); call != "" {
-		return call
-	}
-	return command
-}
-
-// prettierPart is the first part of a command line that calls prettier, itself or by a script that it runs.
-func prettierPart(command string, pkg packageJSON, depth int) string {
-	if depth == 0 {
-		return ""
-	}
-	for _, part := range between.Split(strings.TrimSpace(command), 20) {
-		if prettierCall.MatchString(part) {
-			return part
-		}
-		if m := runScript.FindStringSubmatch(part); m != nil {
-			if call := prettierPart(pkg.script(m[1]), pkg, depth-1); call != "" {
-				return call
-			}
-		}
-	}
-	return ""
+	return cmp.Or(scriptCall(prettierCall, command, pkg, 4), strings.TrimSpace(command))
 }
 
 var (
 	prettierCall = regexp.MustCompile(`^(?:npx (?:--no-install |--no |--yes |-y |-- )?)?prettier\s`)
-	between      = regexp.MustCompile(`\s*(?:&&|\n|;)\s*`)
-	word         = regexp.MustCompile(`'[^']*'|"[^"]*"|[^\s'"]+`)
 	checkFlags   = []string{"--check", "-c", "--list-different", "-l"}
 	valueFlags   = []string{"--config", "--ignore-path", "--log-level", "--loglevel"}
 )

@@ -107,6 +107,12 @@ func (w *workplace) run(s Step) (string, int) {
 			cmd.Env = append(cmd.Env, name+"=http://127.0.0.1:1")
 		}
 	}
+	for name, data := range s.Files {
+		path := filepath.Join(cmd.Dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, data, 0o644)); err != nil {
+			w.t.Fatal(err)
+		}
+	}
 	for _, c := range s.Caches {
 		dir := w.cache(c)
 		cmd.Env = append(cmd.Env, c.Env+"="+dir)
@@ -121,6 +127,15 @@ func (w *workplace) run(s Step) (string, int) {
 }
 
 func (w *workplace) plan(rep failure.Report, fixer string) Plan {
+	w.t.Helper()
+	p, err := w.tryPlan(rep, fixer)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return p
+}
+
+func (w *workplace) tryPlan(rep failure.Report, fixer string) (Plan, error) {
 	w.t.Helper()
 	c := mustLoad(w.t)
 	var files []string
@@ -145,11 +160,7 @@ func (w *workplace) plan(rep failure.Report, fixer string) Plan {
 	for _, name := range c.Wants(in.Match, files) {
 		in.Files[name] = []byte(w.read(name))
 	}
-	p, err := c.Plan(in)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return p
+	return c.Plan(in)
 }
 
 // prove runs a plan the way it is meant: the check is red on the tree as it was, the fix touches only what it may,

@@ -14,6 +14,12 @@ const (
 	ReasonToolVersionUnknown = "tool_version_unknown"
 	// ReasonNeedsPlugins: the tool's configuration loads code from other packages.
 	ReasonNeedsPlugins = "needs_plugins"
+	// ReasonNeedsInstall: the tool needs the repository's dependencies, and they can't be installed from its lock file.
+	ReasonNeedsInstall = "needs_install"
+	// ReasonNoBuild: nothing says which script builds what is committed.
+	ReasonNoBuild = "no_build"
+	// ReasonUntrusted: what doesn't verify may have been tampered with, so a person has to look.
+	ReasonUntrusted = "untrusted_wrapper"
 	// ReasonAmbiguousFolder: several folders could be meant and the failure doesn't say which.
 	ReasonAmbiguousFolder = "ambiguous_folder"
 	// ReasonVendored: the repository holds copies of its dependencies, which the fixer would leave behind.
@@ -33,6 +39,6 @@ const (
 func Reasons() []string {
 	return []string{
 		ReasonNoFixer, ReasonNoCheck, ReasonToolMissing, ReasonToolVersion, ReasonToolVersionUnknown, ReasonNeedsPlugins,
-		ReasonAmbiguousFolder, ReasonVendored, ReasonForeignSource, ReasonBadManifest, ReasonFixerFailed, ReasonNothingChanged, ReasonTouchedOther,
+		ReasonNeedsInstall, ReasonNoBuild, ReasonUntrusted, ReasonAmbiguousFolder, ReasonVendored, ReasonForeignSource, ReasonBadManifest, ReasonFixerFailed, ReasonNothingChanged, ReasonTouchedOther,
 	}
 }

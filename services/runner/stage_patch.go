@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 
@@ -219,8 +220,8 @@ func (p *FixPipeline) step(ctx context.Context, w *work, s fix.Step, tree *gitre
 	}
 	if tree == nil {
 		spec.Dir = filepath.Join(w.dir, name)
-		if err := os.Mkdir(spec.Dir, 0o755); err != nil {
-			return sandbox.Result{}, fmt.Errorf("make an empty folder: %w", err)
+		if err := emptyFolder(spec.Dir, s.Files); err != nil {
+			return sandbox.Result{}, fmt.Errorf("make a folder for %s: %w", name, err)
 		}
 	} else {
 		spec.Dir = tree.Dir()
@@ -240,6 +241,27 @@ func (p *FixPipeline) step(ctx context.Context, w *work, s fix.Step, tree *gitre
 		return res, fmt.Errorf("run %s in the sandbox: %w", name, err)
 	}
 	return res, nil
+}
+
+// emptyFolder makes a folder that holds copies of some of a repository's files, whose paths can't lead out of it.
+func emptyFolder(dir string, files map[string][]byte) error {
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return err
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = root.Close() }()
+	for name, data := range files {
+		if err := root.MkdirAll(path.Dir(name), 0o755); err != nil {
+			return err
+		}
+		if err := root.WriteFile(name, data, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // caches shows a step its caches. A cache has one writer at a time.

@@ -39,6 +39,9 @@ var tools = []tool{
 	{"cargo-clippy", []purpose{forTest}, []string{"rust-clippy"}, "rust"},
 	{"make", []purpose{forTest}, []string{"make"}, "make"},
 	{"pre-commit", []purpose{forTest}, []string{"pre-commit"}, "pre-commit"},
+	{"black", []purpose{forTest}, []string{"black"}, "black"},
+	{"isort", []purpose{forTest}, []string{"isort"}, "isort"},
+	{"poetry", []purpose{forTest}, []string{"python3-poetry"}, "poetry"},
 }
 
 // machine is what the plan depends on.
