@@ -20,7 +20,7 @@ var (
 	)
 	// trivial assertions always pass.
 	trivial = anyOf(
-		`\bassert!?\s*\(?\s*(?:True|true|1|not False|!false|1\s*={2,3}\s*1|True\s+is\s+True)\b\s*(?:[,);#]|\)|or\b|\|\||$)`, `\bassert\w*[.(].*\b(?:or\s+True|\|\|\s*true)\b`, `\bassert\b.*\bor\s+(?:True|1)\b`, `\|\|\s*true\s*\)`, `^\s*assert\s*\(.+,\s*(?:f?["']).*\)\s*$`, `\bassert_?[Tt]rue\s*\(\s*(?:[Tt]rue|1)\s*[,)]`, `\bassert_?[Ff]alse\s*\(\s*(?:[Ff]alse|0)\s*[,)]`,
+		`\bassert!?\s*\(?\s*(?:True|true|1|not False|!false|1\s*={2,3}\s*1|True\s+is\s+True)\b\s*(?:[,);#]|\)|or\b|\|\||$)`, `\bassert\w*[.(].*\b(?:or\s+True|\|\|\s*true)\b`, `\bassert\b.*\bor\s+(?:True|1)\b`, `\|\|\s*true\s*\)`, `^\s*assert\s*\(.+,\s*(?:f?["']).*\)\s*$`, `\bassert_?[Tt]rue\s*\(\s*(?:[Tt]rue|1)\s*[,)]`, `\bassert_?(?:False|false)\s*\(\s*(?:False|false|0)\s*[,)]`,
 		`\b(?:assert|require)\.(?:True|ok|isTrue)\(\s*(?:\w+\s*,\s*)?true\s*[,)]`, `\b(?:assert|require)\.False\(\s*\w+\s*,\s*false\s*[,)]`, `\bexpect\(\s*(true|false|1|0|null|undefined)\s*\)\.(?:to|not)`, `\bexpect\(\s*true\s*\)`, `\b(?:EXPECT|ASSERT)_TRUE\(\s*true\s*\)`, `\bXCTAssert(?:True)?\(\s*true\s*\)`,
 		`\bAssert\.(?:True|IsTrue)\(\s*true\s*[,)]`, `->assertTrue\(\s*true\s*\)`, `\bassert_eq!\(\s*(?:1\s*,\s*1|true\s*,\s*true)\s*\)`, `\bassert\.(?:equal|strictEqual)\(\s*(?:1\s*,\s*1|true\s*,\s*true)\s*[,)]`, `^\s*pass\s*(?:#.*)?$`, `\bexpect\(\)\.nothing\(`, `\baddToAssertionCount\(`,
 	)

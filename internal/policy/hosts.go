@@ -27,30 +27,36 @@ var locks = []struct {
 		[]string{"https://files.pythonhosted.org", "https://pypi.org"},
 	},
 	{
-		[]string{"Cargo.lock"}, regexp.MustCompile(`^\s*source\s*=\s*"([^"]+)"`),
+		[]string{"Cargo.lock"},
+		regexp.MustCompile(`^\s*source\s*=\s*"([^"]+)"`),
 		[]string{"registry+https://github.com/rust-lang/crates.io-index", "sparse+https://index.crates.io"},
 	},
 	{
-		[]string{"Gemfile.lock", "gems.locked"}, regexp.MustCompile(`^\s*remote:\s*(\S+)`),
+		[]string{"Gemfile.lock", "gems.locked"},
+		regexp.MustCompile(`^\s*remote:\s*(\S+)`),
 		[]string{"https://rubygems.org"},
 	},
 	{
-		[]string{"composer.lock"}, regexp.MustCompile(`"(?:url|dist|source)"\s*:\s*"([^"]+(?:\.git|/zipball/[^"]*|\.zip|\.tar(?:\.\w+)?|\.phar))"`),
+		[]string{"composer.lock"},
+		regexp.MustCompile(`"(?:url|dist|source)"\s*:\s*"([^"]+(?:\.git|/zipball/[^"]*|\.zip|\.tar(?:\.\w+)?|\.phar))"`),
 		[]string{"https://github.com", "https://api.github.com", "https://codeload.github.com"},
 	},
 	{
-		[]string{"pubspec.lock"}, regexp.MustCompile(`^\s*url:\s*"?([^"\s]+)`),
+		[]string{"pubspec.lock"},
+		regexp.MustCompile(`^\s*url:\s*"?([^"\s]+)`),
 		[]string{"https://pub.dev", "https://pub.dartlang.org"},
 	},
 	{
-		[]string{"Podfile.lock"}, regexp.MustCompile(`(?:^\s*|:)(?:git|http|path|podspec)["']?:\s*"?([^"\s]+)|^\s*(https?://[^\s:]+)`),
+		[]string{"Podfile.lock"},
+		regexp.MustCompile(`(?:^\s*|:)(?:git|http|path|podspec)["']?:\s*"?([^"\s]+)|^\s*(https?://[^\s:]+)`),
 		nil,
 	},
 	{
 		[]string{"mix.lock"}, regexp.MustCompile(`\{:git,\s*"([^"]+)"`), nil,
 	},
 	{
-		[]string{".terraform.lock.hcl"}, regexp.MustCompile(`^\s*provider\s+"([^"]+)"`),
+		[]string{".terraform.lock.hcl"},
+		regexp.MustCompile(`^\s*provider\s+"([^"]+)"`),
 		[]string{"registry.terraform.io", "registry.opentofu.org"},
 	},
 	{
@@ -59,7 +65,8 @@ var locks = []struct {
 		nil,
 	},
 	{
-		[]string{"gradle-wrapper.properties", "maven-wrapper.properties"}, regexp.MustCompile(`(?i)^\s*\w*Url\s*=\s*(\S+)`),
+		[]string{"gradle-wrapper.properties", "maven-wrapper.properties"},
+		regexp.MustCompile(`(?i)^\s*\w*Url\s*=\s*(\S+)`),
 		[]string{"https://services.gradle.org", "https://repo.maven.apache.org"},
 	},
 }

@@ -93,7 +93,7 @@ func runnerGuards() []Guard {
 		},
 		{
 			Name: "red-before", Promise: "I11", What: "a check that is green without the patch proves nothing",
-			Edits: []Edit{{patchFile, "func (p *FixPipeline) verify(", "case before.ExitCode == 0:", "case before.ExitCode == -1000:"}},
+			Edits: []Edit{{patchFile, "func (p *FixPipeline) red(", "case before.ExitCode == 0:", "case before.ExitCode == -1000:"}},
 			Pkg:   runnerPkg, Run: verified, Says: `green before: the pipeline says ""`,
 		},
 		{
