@@ -31,12 +31,14 @@ type canaries struct {
 	// environ is what the variables are set to, and of those that only point at a secret.
 	environ map[string]string
 	values  map[string]string
+	// forms are the encodings of each value, by their names.
+	forms map[string]map[string]string
 }
 
 // newCanaries makes a secret for every secret variable of the configuration; those of given are what they are.
 func newCanaries(t *testing.T, given map[string]string) *canaries {
 	t.Helper()
-	c := &canaries{environ: map[string]string{}, values: map[string]string{}}
+	c := &canaries{environ: map[string]string{}, values: map[string]string{}, forms: map[string]map[string]string{}}
 	for _, v := range config.Describe() {
 		if !v.Secret {
 			continue
@@ -50,6 +52,9 @@ func newCanaries(t *testing.T, given map[string]string) *canaries {
 	c.database(t)
 	c.redis(t)
 	c.creds(t)
+	for name, value := range c.values {
+		c.forms[name] = encoded(value)
+	}
 	return c
 }
 
@@ -205,8 +210,8 @@ func encoded(secret string) map[string]string {
 // find says which secrets a text holds.
 func (c *canaries) find(text string) []string {
 	var out []string
-	for name, secret := range c.values {
-		for how, form := range encoded(secret) {
+	for name, forms := range c.forms {
+		for how, form := range forms {
 			if strings.Contains(text, form) {
 				out = append(out, name+" ("+how+")")
 			}
