@@ -11,7 +11,7 @@ import (
 // table is the table of docs/fixers.md, made from the catalogue.
 func table(c *Catalogue) string {
 	var b strings.Builder
-	b.WriteString("| fixer | what it does | for | version of the tool | may touch | check |\n|---|---|---|---|---|---|\n")
+	b.WriteString("| fixer | what it does | for | version of the tool | may touch | check | tested |\n|---|---|---|---|---|---|---|\n")
 	for _, e := range c.entries {
 		fetched := "the sandbox's own (" + e.Rule + ")"
 		if e.Prepare != nil && strings.Contains(e.Prepare.Script, ".Install") {
@@ -23,7 +23,11 @@ func table(c *Catalogue) string {
 		if len(e.checks) > 0 {
 			check = "the failing command where it is harmless, else the fixer's own"
 		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s | %s |\n", e.Name, e.Title, globs(e.When.Files), fetched, globs(e.Touches), check)
+		tested := "with the real tool"
+		if why, not := notRunHere[e.Name]; not {
+			tested = why
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s | %s | %s |\n", e.Name, e.Title, globs(e.When.Files), fetched, globs(e.Touches), check, tested)
 	}
 	return b.String()
 }

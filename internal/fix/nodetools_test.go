@@ -1,7 +1,6 @@
 package fix
 
 import (
-	"slices"
 	"strings"
 	"testing"
 
@@ -64,21 +63,6 @@ func TestFailuresFindTheFixerThatTheirWordsMean(t *testing.T) {
 				t.Error(diff)
 			}
 		})
-	}
-}
-
-// notRunHere are the fixers whose tool no registry that the tests reach has. What is tested of them is their scripts.
-var notRunHere = []string{"ruff", "uv-lock", "dotnet-format"}
-
-func TestFixersThatAreNotRunHereAreOfTheCatalogue(t *testing.T) {
-	c := mustLoad(t)
-	for _, name := range notRunHere {
-		e := c.entry(name)
-		if e == nil {
-			t.Errorf("%s is not in the catalogue", name)
-		} else if !slices.ContainsFunc(e.Needs, func(program string) bool { return program == "python3" || program == "dotnet" }) {
-			t.Errorf("%s could be run here: it needs %q", name, e.Needs)
-		}
 	}
 }
 

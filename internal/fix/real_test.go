@@ -201,6 +201,9 @@ func (w *workplace) prove(p Plan) map[string]string {
 	if out, code := w.run(p.Check); code != 0 {
 		w.t.Errorf("the check after the fix ended with %d: %s", code, out)
 	}
+	if !w.t.Failed() {
+		proved.Store(p.Fixer, true)
+	}
 	return changed
 }
 

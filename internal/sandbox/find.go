@@ -49,7 +49,14 @@ func toolchainDir(path, home string) string {
 }
 
 func goRoot(ctx context.Context, path string) string {
-	out, err := exec.CommandContext(ctx, path, "env", "GOROOT").Output()
+	cmd := exec.CommandContext(ctx, path, "env", "GOROOT")
+	// Not the whole environment: our secrets are in it.
+	for _, name := range []string{"PATH", "HOME", "XDG_CONFIG_HOME", "GOENV", "GOROOT", "GOTOOLCHAIN"} {
+		if value, set := os.LookupEnv(name); set {
+			cmd.Env = append(cmd.Env, name+"="+value)
+		}
+	}
+	out, err := cmd.Output()
 	if err != nil {
 		return ""
 	}
