@@ -19,6 +19,16 @@ type Line struct {
 	Text   string `json:"text"`
 }
 
+// Diagnostic is what a tool says about a place in a file.
+type Diagnostic struct {
+	Tool    string `json:"tool,omitempty"`
+	File    string `json:"file"`
+	Line    int    `json:"line,omitempty"`
+	Column  int    `json:"column,omitempty"`
+	Rule    string `json:"rule,omitempty"`
+	Message string `json:"message"`
+}
+
 // CheckRun is one execution of the failing check.
 type CheckRun struct {
 	ExitCode int     `json:"exit_code"`
@@ -45,15 +55,20 @@ type Policy struct {
 
 // Report is all of it.
 type Report struct {
-	Stages  []Stage  `json:"stages"`
-	Job     string   `json:"job,omitempty"`
-	JobURL  string   `json:"job_url,omitempty"`
-	Command string   `json:"command,omitempty"`
-	Excerpt []Line   `json:"excerpt,omitempty"`
-	Fixer   string   `json:"fixer,omitempty"`
-	Files   []string `json:"files,omitempty"`
-	Check   *Check   `json:"check,omitempty"`
-	Policy  *Policy  `json:"policy,omitempty"`
+	Stages  []Stage `json:"stages"`
+	Job     string  `json:"job,omitempty"`
+	JobURL  string  `json:"job_url,omitempty"`
+	Command string  `json:"command,omitempty"`
+	// Class is the kind of failure, with how sure that is, from 0 to 1, and the line of the log that says so.
+	Class       string       `json:"class,omitempty"`
+	Confidence  float64      `json:"confidence,omitempty"`
+	ClassLine   *Line        `json:"class_line,omitempty"`
+	Excerpt     []Line       `json:"excerpt,omitempty"`
+	Diagnostics []Diagnostic `json:"diagnostics,omitempty"`
+	Fixer       string       `json:"fixer,omitempty"`
+	Files       []string     `json:"files,omitempty"`
+	Check       *Check       `json:"check,omitempty"`
+	Policy      *Policy      `json:"policy,omitempty"`
 	// Diff is the patch of a run that publishes none: a policy refused it, or the repository's mode holds it back.
 	Diff string `json:"diff,omitempty"`
 }

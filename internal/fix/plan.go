@@ -9,6 +9,7 @@ import (
 
 	"github.com/sre-agent/sre-agent/internal/failure"
 	"github.com/sre-agent/sre-agent/internal/fault"
+	"github.com/sre-agent/sre-agent/internal/policy"
 )
 
 // CannotRun is the exit status by which a check says that it couldn't tell: neither red nor green.
@@ -60,6 +61,8 @@ type Inputs struct {
 type Plan struct {
 	Fixer string
 	Title string
+	// Kind says how much its work can go wrong.
+	Kind policy.Kind
 	// Dir is the folder that the fixer works in, "." for the root.
 	Dir     string
 	Prepare *Step
@@ -150,7 +153,7 @@ func (c *Catalogue) Plan(in Inputs) (Plan, error) {
 	}
 	d.values["Dir"] = Quote(d.dir)
 	d.values["Repository"] = shortHash(in.RepositoryID)
-	p := Plan{Fixer: e.Name, Title: e.Title, Dir: d.dir, Files: d.files, Touches: e.Touches}
+	p := Plan{Fixer: e.Name, Title: e.Title, Kind: e.Kind, Dir: d.dir, Files: d.files, Touches: e.Touches}
 	if d.touches != nil {
 		p.Touches = d.touches
 	}

@@ -102,18 +102,21 @@ type work struct {
 	mirror   *gitrepo.Mirror
 	settings *repoconfig.Config
 	job      joblog.Job
-	log      failure.Report
-	// passing is the last green log of the same job, redacted, or nil.
-	passing []byte
-	files   []string
+	// log is what the failed job's log says next to the last green one, and alone what it says by itself. Green logs come
+	// and go: what has to be the same from one run to the next, the fingerprint and what a tool says of its version, is
+	// from the one alone.
+	log, alone failure.Report
+	files      []string
 	// catalogue is the pipeline's with the repository's own fixers.
 	catalogue *fix.Catalogue
 	match     fix.Match
 	others    []fix.Match
 	fixPlan   fix.Plan
-	diff      []byte
-	changes   *patch.Patch
-	report    evidence.Report
+	// kinds are what the plan does, for the danger score.
+	kinds   []policy.Kind
+	diff    []byte
+	changes *patch.Patch
+	report  evidence.Report
 }
 
 // Execute works on one run. Everything it makes on disk is gone when it returns, except mirrors and caches.
@@ -221,12 +224,12 @@ func explanation(files int, fixer string) string {
 }
 
 func (w *work) fingerprint() string {
-	if w.log.Text == "" {
+	if w.alone.Text == "" {
 		return ""
 	}
 	// The workflow's name: the event of a job knows no more of it.
 	f := w.run.Failure
-	return failure.Fingerprint(w.log, f.Repository.ID, f.Branch, cmp.Or(f.WorkflowName, f.Workflow))
+	return failure.Fingerprint(w.alone, f.Repository.ID, f.Branch, cmp.Or(f.WorkflowName, f.Workflow))
 }
 
 // makeWorkDir makes the folder of one attempt. The sandbox runs under another user when the service is root: it

@@ -91,9 +91,6 @@ func (p *FixPipeline) baseHead(ctx context.Context, w *work) (string, error) {
 	return w.mirror.DefaultHead(ctx)
 }
 
-// redacted removes secrets from a report before anything is stored or shown.
-func (p *FixPipeline) redacted(r failure.Report) failure.Report { return r.Redacted(p.Redact.String) }
-
 // matches are the fixers that apply and that the repository allows.
 func (p *FixPipeline) matches(w *work, r failure.Report) []fix.Match {
 	return slices.DeleteFunc(w.catalogue.Match(r, w.files), func(m fix.Match) bool {
@@ -104,12 +101,38 @@ func (p *FixPipeline) matches(w *work, r failure.Report) []fix.Match {
 // classify decides whether this is a failure that a fixer can mend and that has no answer yet.
 func (p *FixPipeline) classify(ctx context.Context, w *work) error {
 	matches := p.matches(w, w.log)
+	if err := p.hopeless(w, matches); err != nil {
+		return err
+	}
 	if len(matches) == 0 {
 		return fault.Permf(fix.ReasonNoFixer, "no fixer knows this failure; the log's excerpt says what happened")
 	}
 	w.match, w.others = matches[0], matches[1:]
 	w.report.Fixer = w.match.Fixer
 	return p.standing(ctx, w)
+}
+
+// hopeless declines a failure of a class that no change of the code mends. A sign of one in what a formatter prints of
+// the files that it complains about, such as a line of source, is none: that failure is the formatter's.
+func (p *FixPipeline) hopeless(w *work, matches []fix.Match) error {
+	r := w.log
+	says, hopeless := map[failure.Class]string{
+		failure.Infrastructure: "the machine, the network or a service failed, not the code; run the job again",
+		failure.Flaky:          "a test failed that passes at other times; run the job again, and look at the test",
+		failure.Permission:     "the job was not allowed to do something; look at its credentials and permissions",
+	}[r.Class]
+	if !hopeless && r.Transient {
+		says, hopeless = "trying again may help, and changing the code does not", true
+		r.Class = failure.Infrastructure
+	}
+	style := slices.ContainsFunc(matches, func(m fix.Match) bool { return w.catalogue.ChecksStyle(m, r.Command) })
+	if !hopeless || style {
+		return nil
+	}
+	if r.Evidence == nil {
+		return fault.Permf(string(r.Class), "%s", says)
+	}
+	return fault.Permf(string(r.Class), "%s: line %d of the log says %q", says, r.Evidence.Number, r.Evidence.Text)
 }
 
 // plan asks the catalogue for scripts. Where the first fixer declines, because the repository needs another version
@@ -136,7 +159,7 @@ func (p *FixPipeline) plan(ctx context.Context, w *work) error {
 // commit's objects.
 func (p *FixPipeline) planFor(ctx context.Context, w *work, m fix.Match) error {
 	in := fix.Inputs{
-		Match: m, Report: w.log, RepositoryID: w.run.Failure.Provider + ":" + w.run.Failure.Repository.ID,
+		Match: m, Report: w.alone, RepositoryID: w.run.Failure.Provider + ":" + w.run.Failure.Repository.ID,
 		RepoFiles: w.files, Files: map[string][]byte{}, Tools: p.Tools,
 	}
 	for _, path := range w.catalogue.Wants(m, w.files) {
@@ -154,7 +177,7 @@ func (p *FixPipeline) planFor(ctx context.Context, w *work, m fix.Match) error {
 	}
 	plan, err := w.catalogue.Plan(in)
 	if err == nil {
-		w.fixPlan = plan
+		w.fixPlan, w.kinds = plan, []policy.Kind{plan.Kind}
 	}
 	return err
 }

@@ -64,7 +64,7 @@ func (p *FixPipeline) patch(ctx context.Context, w *work) error {
 
 // patchPolicy judges the patch.
 func (p *FixPipeline) patchPolicy(_ context.Context, w *work) error {
-	v := policy.Check(w.changes, p.rules(w))
+	v := policy.Check(w.changes, p.rules(w), w.kinds...)
 	w.report.Policy = &evidence.Policy{Class: v.Class, Danger: v.Danger.Score}
 	for _, part := range v.Danger.Parts {
 		w.report.Policy.Parts = append(w.report.Policy.Parts, fmt.Sprintf("%s %d", part.Name, part.Points))
