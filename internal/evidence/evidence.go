@@ -44,6 +44,13 @@ type Check struct {
 	Before CheckRun `json:"before"`
 	// After is empty when the check was not run again.
 	After CheckRun `json:"after,omitzero"`
+	// Base is the check on the base branch, without the patch, where that is another one; Cause is what it shows: change,
+	// base or unknown.
+	Base  *CheckRun `json:"base,omitempty"`
+	Cause string    `json:"cause,omitempty"`
+	// The fingerprints of the failure in CI and of the check here without the patch.
+	FingerprintCI   string `json:"fingerprint_ci,omitempty"`
+	FingerprintHere string `json:"fingerprint_here,omitempty"`
 }
 
 // Policy is the verdict of the rules on the patch.

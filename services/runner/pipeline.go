@@ -107,6 +107,10 @@ type work struct {
 	// from the one alone.
 	log, alone failure.Report
 	files      []string
+	names      *fileIndex
+	// base is the head of the branch that the failing one goes into, and here how the check is red without the patch.
+	base string
+	here outcome
 	// catalogue is the pipeline's with the repository's own fixers.
 	catalogue *fix.Catalogue
 	match     fix.Match

@@ -71,6 +71,7 @@ func (p *FixPipeline) readSettings(ctx context.Context, w *work) error {
 	if err := w.mirror.Fetch(ctx, base); err != nil {
 		return err
 	}
+	w.base = base
 	data, exists, err := w.mirror.ReadFile(ctx, base, repoconfig.Path, repoconfig.MaxBytes)
 	if err != nil || !exists {
 		return err
