@@ -58,6 +58,59 @@ type Policy struct {
 	Class  string   `json:"class"` // safe or needs-review
 	Danger int      `json:"danger"`
 	Parts  []string `json:"parts,omitempty"`
+	// Findings are the rules that it breaks.
+	Findings []string `json:"findings,omitempty"`
+}
+
+// Scan is what the scanners found in what the patch adds. Compared says that the configured programs looked too.
+type Scan struct {
+	Secrets  int  `json:"secrets"`
+	Compared bool `json:"compared"`
+	Issues   int  `json:"issues"`
+}
+
+// Plan is what a model proposed.
+type Plan struct {
+	RootCause  string      `json:"root_cause"`
+	Category   string      `json:"category"`
+	Confidence float64     `json:"confidence"`
+	Operations []Operation `json:"operations"`
+}
+
+// Operation is one of its changes; Details are JSON, cut where they are long.
+type Operation struct {
+	Kind      string `json:"kind"`
+	File      string `json:"file"`
+	Details   string `json:"details,omitempty"`
+	Rationale string `json:"rationale,omitempty"`
+	Evidence  string `json:"evidence,omitempty"`
+}
+
+// Model is what a language model was asked and what it cost: digests, calls, tokens, millionths of the currency.
+type Model struct {
+	API            string `json:"api"`
+	Model          string `json:"model"`
+	Request        string `json:"request,omitempty"`
+	Answer         string `json:"answer,omitempty"`
+	Calls          int    `json:"calls"`
+	Replayed       int    `json:"replayed"`
+	Repairs        int    `json:"repairs"`
+	Tokens         int64  `json:"tokens"`
+	CostMillionths int64  `json:"cost_millionths"`
+	// Assumed says that a part of it was not told by the provider.
+	Assumed bool `json:"assumed,omitempty"`
+}
+
+// Agent is what a coding agent did.
+type Agent struct {
+	Command string `json:"command"`
+	// Prompt is the question's digest.
+	Prompt   string   `json:"prompt"`
+	ExitCode int      `json:"exit_code"`
+	Killed   string   `json:"killed,omitempty"`
+	Output   string   `json:"output"`
+	Seconds  float64  `json:"seconds"`
+	Changed  []string `json:"changed,omitempty"`
 }
 
 // Report is all of it.
@@ -73,6 +126,11 @@ type Report struct {
 	Excerpt     []Line       `json:"excerpt,omitempty"`
 	Diagnostics []Diagnostic `json:"diagnostics,omitempty"`
 	Fixer       string       `json:"fixer,omitempty"`
+	Plan        *Plan        `json:"plan,omitempty"`
+	Model       *Model       `json:"model,omitempty"`
+	Agent       *Agent       `json:"agent,omitempty"`
+	Scan        *Scan        `json:"scan,omitempty"`
+	Digest      string       `json:"digest,omitempty"`
 	Files       []string     `json:"files,omitempty"`
 	Check       *Check       `json:"check,omitempty"`
 	Policy      *Policy      `json:"policy,omitempty"`

@@ -197,7 +197,7 @@ func (e *entry) check(p *Plan, in Inputs, d decision) error {
 	}
 	p.CheckCommand = command
 	// As the CI would: in bash where there is one. The tree may be written to, as builds do.
-	own.Script, own.Tree = `"$(command -v bash || echo sh)" -e -c `+Quote(inDir(d.dir, p.CheckFrom, command)), AccessWrite
+	own.Script, own.Tree = inShell(inDir(d.dir, p.CheckFrom, command)), AccessWrite
 	p.Check = Step{Script: e.assemble(own, own.Script), Tree: own.Tree, Caches: p.Check.Caches}
 	return nil
 }

@@ -105,11 +105,10 @@ func (p *FixPipeline) classify(ctx context.Context, w *work) error {
 	if err := p.hopeless(w, matches); err != nil {
 		return err
 	}
-	if len(matches) == 0 {
+	if len(matches) == 0 && !p.asks(w) {
 		return fault.Permf(fix.ReasonNoFixer, "no fixer knows this failure; the log's excerpt says what happened")
 	}
-	w.match, w.others = matches[0], matches[1:]
-	w.report.Fixer = w.match.Fixer
+	w.candidates = matches
 	return p.standing(ctx, w)
 }
 
@@ -136,51 +135,70 @@ func (p *FixPipeline) hopeless(w *work, matches []fix.Match) error {
 	return fault.Permf(string(r.Class), "%s: line %d of the log says %q", says, r.Evidence.Number, r.Evidence.Text)
 }
 
-// plan asks the catalogue for scripts. Where the first fixer declines, because the repository needs another version
-// of its tool say, the next one that applies is asked; if all decline, the first one's reason stands.
+// plan asks the fixers that apply for scripts, one after the other: where one declines, because the repository needs
+// another version of its tool say, the next is asked. The model and the agent come last. If all decline, the first
+// one's reason stands.
 func (p *FixPipeline) plan(ctx context.Context, w *work) error {
-	first := p.planFor(ctx, w, w.match)
-	if _, permanent := fault.Reason(first); first == nil || !permanent {
-		return first
-	}
-	for _, m := range w.others {
+	var first error
+	for _, m := range w.candidates {
 		err := p.planFor(ctx, w, m)
-		if _, permanent := fault.Reason(err); err != nil && !permanent {
+		if _, permanent := fault.Reason(err); err == nil || !permanent {
 			return err
 		}
-		if err == nil {
-			w.match, w.report.Fixer = m, m.Fixer
-			return nil
+		if first == nil {
+			first, w.report.Fixer = err, m.Fixer
 		}
 	}
-	return first
+	if !p.asks(w) {
+		return first
+	}
+	err := p.propose(ctx, w)
+	if _, permanent := fault.Reason(err); permanent && first != nil {
+		p.Log.InfoContext(ctx, "neither a model nor an agent helps", "run_id", w.run.ID, "error", p.detail(err))
+		return first
+	}
+	return err
 }
 
-// planFor makes the plan of one fixer. It gives the catalogue the bytes of the files that it wants, read from the
-// commit's objects.
+// planFor makes the plan of one fixer.
 func (p *FixPipeline) planFor(ctx context.Context, w *work, m fix.Match) error {
+	in, err := p.inputs(ctx, w, m, w.alone)
+	if err != nil {
+		return err
+	}
+	plan, err := w.catalogue.Plan(in)
+	if err == nil {
+		w.fixPlan, w.kinds, w.report.Fixer = plan, []policy.Kind{plan.Kind}, m.Fixer
+	}
+	return err
+}
+
+// inputs gives the catalogue the bytes of the files that it wants, read from the commit's objects.
+func (p *FixPipeline) inputs(ctx context.Context, w *work, m fix.Match, r failure.Report) (fix.Inputs, error) {
 	in := fix.Inputs{
-		Match: m, Report: w.alone, RepositoryID: w.run.Failure.Provider + ":" + w.run.Failure.Repository.ID,
-		RepoFiles: w.files, Files: map[string][]byte{}, Tools: p.Tools,
+		Match: m, Report: r, RepositoryID: w.run.Failure.Provider + ":" + w.run.Failure.Repository.ID,
+		RepoFiles: w.files, Files: map[string][]byte{}, Tools: p.Tools, Check: p.namedCheck(w),
 	}
 	for _, path := range w.catalogue.Wants(m, w.files) {
 		data, exists, err := w.mirror.ReadFile(ctx, w.run.Failure.Commit, path, maxManifest)
 		if _, permanent := fault.Reason(err); err != nil && !permanent {
-			return err
+			return in, err
 		}
 		if err == nil && exists {
 			in.Files[path] = data
 		}
 	}
-	in.Check, _ = w.settings.CheckFor(w.run.Failure.WorkflowName, w.job.Name)
-	if in.Check == "" {
-		in.Check, _ = w.settings.CheckFor(w.run.Failure.Workflow, w.job.Name)
+	return in, nil
+}
+
+// namedCheck is the command that the repository's settings name for the failed job, or "".
+func (p *FixPipeline) namedCheck(w *work) string {
+	f := w.run.Failure
+	command, _ := w.settings.CheckFor(f.WorkflowName, w.job.Name)
+	if command == "" {
+		command, _ = w.settings.CheckFor(f.Workflow, w.job.Name)
 	}
-	plan, err := w.catalogue.Plan(in)
-	if err == nil {
-		w.fixPlan, w.kinds = plan, []policy.Kind{plan.Kind}
-	}
-	return err
+	return command
 }
 
 // planPolicy refuses a plan whose files the rules forbid, before anything is run.
