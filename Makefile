@@ -27,7 +27,7 @@ demo: ## run the main job on this machine, with no accounts (ONCE=1: end when it
 .PHONY: test
 test: setup ## run all tests on real services (PKG=./internal/lease ARGS='-run Slots -v')
 	@$(GO) build -o $(BIN)/with ./internal/devtools/with
-	@exec $(BIN)/with $(GO) test -race -timeout 20m $(ARGS) $(PKG)
+	@exec $(BIN)/with $(GO) test -race -timeout 45m $(ARGS) $(PKG)
 
 .PHONY: sim
 sim: ## play the decision code on doubles with faults at every step (SEEDS=20000 SEED=7: one seed shows its trace)

@@ -50,11 +50,15 @@ func measureExplain(ctx context.Context, path string, size int) (res explainResu
 // explainHere does the work and prints what it took.
 func explainHere(path string) error {
 	begin := time.Now()
-	log, err := os.ReadFile(path)
+	log, err := os.Open(path)
 	if err != nil {
 		return err
 	}
-	report := failure.Explain(log)
+	defer func() { _ = log.Close() }()
+	report, err := failure.Read(log, nil)
+	if err != nil {
+		return err
+	}
 	res := explainResult{Seconds: time.Since(begin).Seconds(), Lines: len(report.Excerpt)}
 	if res.PeakMiB, err = peakMiB(); err != nil {
 		return err

@@ -8,10 +8,12 @@ import (
 	"testing"
 
 	"github.com/sre-agent/sre-agent/internal/config"
+	"github.com/sre-agent/sre-agent/internal/sandbox"
 )
 
-// TestMain lets the bench start its parts: they are this program again, which here is the test.
+// TestMain lets the bench start its parts, and the sandbox its inside: they are this program again, which here is the test.
 func TestMain(m *testing.M) {
+	sandbox.Inside()
 	if len(os.Args) > 3 && os.Args[1] == "bench" && os.Args[2] == "part" {
 		os.Exit(execute(os.Args[1:], config.Environ(), os.Stdout, os.Stderr))
 	}

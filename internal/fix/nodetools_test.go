@@ -49,11 +49,11 @@ func TestFailuresFindTheFixerThatTheirWordsMean(t *testing.T) {
 		"uv's lock":                {"uv sync --locked", []string{"error: The lockfile at `uv.lock` needs to be updated, but `--locked` was provided. To update the lockfile, run `uv lock`."}, []string{"uv-lock"}},
 		"poetry's lock":            {"poetry check --lock", []string{"Error: pyproject.toml changed significantly since poetry.lock was last generated. Run `poetry lock` to fix the lock file."}, []string{"poetry-lock"}},
 		"white space of C#":        {"dotnet build", []string{"src/a.cs(1,2): error WHITESPACE: Fix whitespace formatting. Delete 1 characters."}, []string{"dotnet-format"}},
-		"committed output":         {"npm run build\ngit diff --exit-code dist/", nil, []string{"dist"}},
+		"committed output":         {"npm run build\ngit diff --exit-code dist/", nil, []string{"dist", "generated"}},
 		"npm that can't resolve":   {"npm ci", []string{"npm error code ERESOLVE", "npm error could not resolve"}, nil},
 		"npm without a network":    {"npm ci", []string{"npm error code ECONNRESET"}, nil},
 		"a failing test":           {"npm test", []string{"1 failing", "src/a.js: AssertionError"}, nil},
-		"a difference elsewhere":   {"git diff --exit-code docs/", nil, nil},
+		"a difference elsewhere":   {"git diff --exit-code docs/", nil, []string{"generated"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got []string

@@ -12,6 +12,7 @@ import (
 
 	"github.com/sre-agent/sre-agent/internal/config"
 	"github.com/sre-agent/sre-agent/internal/fault"
+	"github.com/sre-agent/sre-agent/internal/fixplan"
 	"github.com/sre-agent/sre-agent/internal/model/modeltest"
 	"github.com/sre-agent/sre-agent/internal/store"
 	"github.com/sre-agent/sre-agent/internal/telemetry"
@@ -30,7 +31,7 @@ func TestAModelGivesAPlanAndTheEvidenceOfIt(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", api, err)
 		}
-		want, _ := parse([]byte(goodPlan))
+		want, _ := fixplan.Parse([]byte(goodPlan))
 		if diff := cmp.Diff(want, plan); diff != "" {
 			t.Errorf("%s: %s", api, diff)
 		}

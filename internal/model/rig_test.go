@@ -1,12 +1,8 @@
 package model
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"testing"
 	"time"
@@ -109,7 +105,7 @@ func (r *rig) proposer(url string) *Proposer {
 	r.t.Helper()
 	r.cfg.ModelURL = url
 	p, err := New(Options{
-		Config: r.cfg, Ledger: r.ledger, Parse: parse, Schema: schema, Secrets: r.known, Redact: redact.New(r.known).String,
+		Config: r.cfg, Ledger: r.ledger, Parse: fixplan.Parse, Schema: fixplan.Schema(), Secrets: r.known, Redact: redact.New(r.known).String,
 		Counters: r.tel.Counters, Log: r.tel.Log,
 	})
 	if err != nil {
@@ -136,29 +132,3 @@ func (r *rig) start(reply func(int, modeltest.Request) modeltest.Reply) *modelte
 }
 
 const goodPlan = `{"root_cause":"a misspelt package","category":"compile","confidence":0.9,"files":["main.go"],"operations":[{"kind":"modify_code","file":"main.go","details":{"old":"fmtt","new":"fmt"},"rationale":"the package is fmt","evidence":"undefined: fmtt"}]}`
-
-var schema = json.RawMessage(`{"type":"object","additionalProperties":false,"required":["root_cause","category","confidence","files","operations"],"properties":{"root_cause":{"type":"string"},"category":{"type":"string"},"confidence":{"type":"number"},"files":{"type":"array","items":{"type":"string"}},"operations":{"type":"array","items":{"$ref":"#/$defs/operation"}}},"$defs":{"operation":{"type":"object","additionalProperties":false,"required":["kind"],"properties":{"kind":{"type":"string"},"file":{"type":"string"}}}}}`)
-
-// parse is strict about what it has to be for these tests.
-func parse(data []byte) (fixplan.Plan, error) {
-	var p fixplan.Plan
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&p); err != nil {
-		return fixplan.Plan{}, fmt.Errorf("plan: %w", err)
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return fixplan.Plan{}, errors.New("plan: something stands after the object")
-	}
-	if n := len(p.Operations); n < 1 || n > fixplan.MaxOperations {
-		return fixplan.Plan{}, fmt.Errorf("operations: there are %d, want 1 to %d", n, fixplan.MaxOperations)
-	}
-	for i, op := range p.Operations {
-		switch op.Kind {
-		case fixplan.AddDependency, fixplan.PinDependency, fixplan.UpdateConfig, fixplan.ModifyCode, fixplan.RemoveUnused:
-		default:
-			return fixplan.Plan{}, fmt.Errorf("operations[%d].kind: %q is none", i, op.Kind)
-		}
-	}
-	return p, nil
-}

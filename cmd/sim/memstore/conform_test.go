@@ -206,7 +206,7 @@ func TestTheDoubleJudgesAsPostgreSQLDoes(t *testing.T) {
 	}
 	t.Cleanup(st.Close)
 	rapid.Check(t, func(rt *rapid.T) {
-		if _, err := st.Pool().Exec(t.Context(), "truncate run_names, greens, deliveries, attempts, fixes, publications, refusals, actions, runs, repositories, turns"); err != nil {
+		if _, err := st.Pool().Exec(t.Context(), "truncate run_names, greens, deliveries, attempts, fixes, publications, refusals, actions, runs, repositories, turns cascade"); err != nil {
 			rt.Fatal(err)
 		}
 		r := &rig{st: st, real: &side{st, map[string]int64{}}}
