@@ -35,7 +35,7 @@ func (t terminal) history(h store.History) {
 	for _, e := range t.timeline(h) {
 		e.print()
 	}
-	t.lastCheck(h.Attempts)
+	t.findings(h)
 }
 
 // entry is one thing of a timeline.
@@ -125,26 +125,6 @@ func (t terminal) verdict(s evidence.Stage) string {
 		text += ": " + clip(visible(s.Detail), shownWidth)
 	}
 	return t.red(text)
-}
-
-// lastCheck prints the check of the last attempt that has one, before and after.
-func (t terminal) lastCheck(attempts []db.Attempt) {
-	for i := len(attempts) - 1; i >= 0; i-- {
-		report, err := evidence.Parse(attempts[i].Evidence)
-		if err != nil || report.Check == nil {
-			continue
-		}
-		c := report.Check
-		t.printf("\n%s  (from the %s)\n", t.bold("check"), visible(c.Source))
-		t.lines(c.Command)
-		t.printf("  before the fix: exit code %d\n", c.Before.ExitCode)
-		t.lines(c.Before.Output)
-		if c.After != (evidence.CheckRun{}) {
-			t.printf("  with the fix: exit code %d\n", c.After.ExitCode)
-			t.lines(c.After.Output)
-		}
-		return
-	}
 }
 
 func (t terminal) lines(text string) {

@@ -55,7 +55,7 @@ func (a *app) runsShowCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use: "show ID", Short: "Show all that is recorded about a run", Args: cobra.ExactArgs(1),
-		Long: "Show deliveries, attempts with their stages, the check, the fix and the publication of a run.\n\n" + exitCodes,
+		Long: "Show deliveries, attempts with their stages, what the log says, the plan, verdicts, the check, the fix and the publication of a\nrun. Long texts are cut here; --json has all that is stored.\n\n" + exitCodes,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			id, err := strconv.ParseInt(args[0], 10, 64)
 			if err != nil || id < 1 {

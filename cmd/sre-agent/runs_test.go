@@ -73,7 +73,14 @@ func publish(t *testing.T, st *store.Store, id int64) {
 	}
 	report := evidence.Report{
 		Stages: []evidence.Stage{{Name: "context", Verdict: "pass"}, {Name: "verify", Verdict: "declined", Reason: "still_red", Detail: hostile}},
+		Class:  "format", Confidence: 0.95, ClassLine: &evidence.Line{Number: 7, Text: "main.go is not gofmt-ed " + hostile},
+		Excerpt: []evidence.Line{{Number: 7, Text: "main.go is not gofmt-ed"}}, Diagnostics: []evidence.Diagnostic{{Tool: "gofmt", File: "main.go", Line: 3, Message: "wrong layout"}},
+		Fixer: "model", Plan: &evidence.Plan{RootCause: "the layout is wrong", Category: "format", Operations: []evidence.Operation{{Kind: "modify_code", File: "main.go", Rationale: "as gofmt has it"}}},
+		Model:  &evidence.Model{API: "openai", Model: "double", Calls: 1, Tokens: 1050, CostMillionths: 2500, Request: "sha256:question"},
+		Policy: &evidence.Policy{Class: "safe", Danger: 20, Parts: []string{"files 5", "operation: modify_code 15"}, Findings: []string{"test_deleted: no"}},
+		Scan:   &evidence.Scan{Compared: true}, Digest: "sha256:digest-of-the-patch", Diff: "--- a/main.go\n" + strings.Repeat("+x\n", 100),
 		Check: &evidence.Check{
+			Base: &evidence.CheckRun{ExitCode: 0}, Cause: "change",
 			Command: "gofmt -l .", Source: "log", Before: evidence.CheckRun{ExitCode: 1, Output: hostile + "\n" + strings.Repeat("line\n", 100)},
 		},
 	}.JSON()
@@ -108,6 +115,8 @@ func TestRunsAreListedAndShown(t *testing.T) {
 	show := sreAgent(t, environ, "runs", "show", "2")
 	for _, want := range []string{
 		"delivery-b", "attempt 1", "still_red", "gofmt -l .", "exit code 1", "sha256:", "https://forge.example/pull/1", "more lines",
+		"format, confidence 0.95", "line 7: main.go is not", "main.go:3: gofmt", "the layout is wrong", "modify_code main.go", "1050 tokens", "0.002500", "20 (files 5, operation: modify_code 15)", "test_deleted: no",
+		"0 secrets", "sha256:digest-of-the-patch", "--- a/main.go", "the failure is by: change",
 	} {
 		show.want(t, 0, want, "")
 	}

@@ -19,6 +19,16 @@ type Line struct {
 	Text   string `json:"text"`
 }
 
+// Diagnostic is what a tool says about a place in a file.
+type Diagnostic struct {
+	Tool    string `json:"tool,omitempty"`
+	File    string `json:"file"`
+	Line    int    `json:"line,omitempty"`
+	Column  int    `json:"column,omitempty"`
+	Rule    string `json:"rule,omitempty"`
+	Message string `json:"message"`
+}
+
 // CheckRun is one execution of the failing check.
 type CheckRun struct {
 	ExitCode int     `json:"exit_code"`
@@ -34,6 +44,13 @@ type Check struct {
 	Before CheckRun `json:"before"`
 	// After is empty when the check was not run again.
 	After CheckRun `json:"after,omitzero"`
+	// Base is the check on the base branch, without the patch, where that is another one; Cause is what it shows: change,
+	// base or unknown.
+	Base  *CheckRun `json:"base,omitempty"`
+	Cause string    `json:"cause,omitempty"`
+	// The fingerprints of the failure in CI and of the check here without the patch.
+	FingerprintCI   string `json:"fingerprint_ci,omitempty"`
+	FingerprintHere string `json:"fingerprint_here,omitempty"`
 }
 
 // Policy is the verdict of the rules on the patch.
@@ -41,19 +58,82 @@ type Policy struct {
 	Class  string   `json:"class"` // safe or needs-review
 	Danger int      `json:"danger"`
 	Parts  []string `json:"parts,omitempty"`
+	// Findings are the rules that it breaks.
+	Findings []string `json:"findings,omitempty"`
+}
+
+// Scan is what the scanners found in what the patch adds. Compared says that the configured programs looked too.
+type Scan struct {
+	Secrets  int  `json:"secrets"`
+	Compared bool `json:"compared"`
+	Issues   int  `json:"issues"`
+}
+
+// Plan is what a model proposed.
+type Plan struct {
+	RootCause  string      `json:"root_cause"`
+	Category   string      `json:"category"`
+	Confidence float64     `json:"confidence"`
+	Operations []Operation `json:"operations"`
+}
+
+// Operation is one of its changes; Details are JSON, cut where they are long.
+type Operation struct {
+	Kind      string `json:"kind"`
+	File      string `json:"file"`
+	Details   string `json:"details,omitempty"`
+	Rationale string `json:"rationale,omitempty"`
+	Evidence  string `json:"evidence,omitempty"`
+}
+
+// Model is what a language model was asked and what it cost: digests, calls, tokens, millionths of the currency.
+type Model struct {
+	API            string `json:"api"`
+	Model          string `json:"model"`
+	Request        string `json:"request,omitempty"`
+	Answer         string `json:"answer,omitempty"`
+	Calls          int    `json:"calls"`
+	Replayed       int    `json:"replayed"`
+	Repairs        int    `json:"repairs"`
+	Tokens         int64  `json:"tokens"`
+	CostMillionths int64  `json:"cost_millionths"`
+	// Assumed says that a part of it was not told by the provider.
+	Assumed bool `json:"assumed,omitempty"`
+}
+
+// Agent is what a coding agent did.
+type Agent struct {
+	Command string `json:"command"`
+	// Prompt is the question's digest.
+	Prompt   string   `json:"prompt"`
+	ExitCode int      `json:"exit_code"`
+	Killed   string   `json:"killed,omitempty"`
+	Output   string   `json:"output"`
+	Seconds  float64  `json:"seconds"`
+	Changed  []string `json:"changed,omitempty"`
 }
 
 // Report is all of it.
 type Report struct {
-	Stages  []Stage  `json:"stages"`
-	Job     string   `json:"job,omitempty"`
-	JobURL  string   `json:"job_url,omitempty"`
-	Command string   `json:"command,omitempty"`
-	Excerpt []Line   `json:"excerpt,omitempty"`
-	Fixer   string   `json:"fixer,omitempty"`
-	Files   []string `json:"files,omitempty"`
-	Check   *Check   `json:"check,omitempty"`
-	Policy  *Policy  `json:"policy,omitempty"`
+	Stages  []Stage `json:"stages"`
+	Job     string  `json:"job,omitempty"`
+	JobURL  string  `json:"job_url,omitempty"`
+	Command string  `json:"command,omitempty"`
+	// Class is the kind of failure, with how sure that is, from 0 to 1, and the line of the log that says so.
+	Class       string       `json:"class,omitempty"`
+	Confidence  float64      `json:"confidence,omitempty"`
+	ClassLine   *Line        `json:"class_line,omitempty"`
+	Excerpt     []Line       `json:"excerpt,omitempty"`
+	Diagnostics []Diagnostic `json:"diagnostics,omitempty"`
+	Fixer       string       `json:"fixer,omitempty"`
+	Plan        *Plan        `json:"plan,omitempty"`
+	Model       *Model       `json:"model,omitempty"`
+	Agent       *Agent       `json:"agent,omitempty"`
+	Scan        *Scan        `json:"scan,omitempty"`
+	Digest      string       `json:"digest,omitempty"`
+	Files       []string     `json:"files,omitempty"`
+	Check       *Check       `json:"check,omitempty"`
+	Policy      *Policy      `json:"policy,omitempty"`
 	// Diff is the patch of a run that publishes none: a policy refused it, or the repository's mode holds it back.
 	Diff string `json:"diff,omitempty"`
 }

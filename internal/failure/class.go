@@ -44,7 +44,7 @@ type classVerdict struct {
 // classify decides the class. A sign of a class that stands earlier in the list wins over any number of signs of a
 // later one, so that a line that a hostile log adds can make a failure look harder to mend, never easier. A class
 // that a fixer may work on also wants the failing command to fit, where the log names one that says anything.
-func (r *Report) classify(lines []Line) {
+func (r *Report) classify(lines []Line, clean func(string) string) {
 	found := map[Class]*classVerdict{}
 	shown := map[int]bool{}
 	for _, l := range r.Excerpt {
@@ -71,7 +71,7 @@ func (r *Report) classify(lines []Line) {
 		r.Class, r.Confidence = hint, 0.3
 	default:
 		evidence := v.evidence
-		evidence.Text = cut(evidence.Text, maxText)
+		evidence.Text = cut(clean(evidence.Text), maxText)
 		r.Evidence, r.Transient = &evidence, v.transient
 		r.Confidence = confidence(best, v, hint)
 	}

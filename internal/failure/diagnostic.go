@@ -24,6 +24,8 @@ type diagnoser struct {
 	out  []Diagnostic
 	seen map[Diagnostic]bool
 	tool string
+	// clean is done to a message before it is cut.
+	clean func(string) string
 	// header is the file that the lines below it are about.
 	header string
 	// said is the message that a place below it belongs to.
@@ -32,8 +34,8 @@ type diagnoser struct {
 	open bool
 }
 
-func diagnose(lines []Line, command string) []Diagnostic {
-	d := &diagnoser{seen: map[Diagnostic]bool{}, tool: toolOf(command)}
+func diagnose(lines []Line, command string, clean func(string) string) []Diagnostic {
+	d := &diagnoser{seen: map[Diagnostic]bool{}, tool: toolOf(command), clean: clean}
 	for _, l := range lines {
 		if len(d.out) >= maxDiagnostics {
 			break
@@ -122,7 +124,7 @@ func (d *diagnoser) take(f *format, m []string) bool {
 	if out.Tool == "" {
 		out.Tool = d.tool
 	}
-	out.Message = cut(out.Message, maxText)
+	out.Message = cut(d.clean(out.Message), maxText)
 	if !d.seen[out] {
 		d.seen[out] = true
 		d.out = append(d.out, out)

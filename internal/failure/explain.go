@@ -62,6 +62,11 @@ func Explain(log []byte) Report {
 // Read reads a log as a stream and explains it. The log of the same job when it last passed may be nil; with it,
 // lines that it has too count as no part of the failure. The report is good as far as the log could be read.
 func Read(log, passing io.Reader) (Report, error) {
+	return ReadClean(log, passing, func(text string) string { return text })
+}
+
+// ReadClean is Read with every text made clean before any of it is cut, so that no cut leaves half a secret.
+func ReadClean(log, passing io.Reader, clean func(string) string) (Report, error) {
 	s := newSteps()
 	if passing != nil {
 		seen, err := readSet(passing)
@@ -71,7 +76,7 @@ func Read(log, passing io.Reader) (Report, error) {
 		s.fresh = &difference{seen: seen}
 	}
 	err := eachLine(log, s.see)
-	return s.report(), err
+	return s.report(clean).Redacted(clean), err
 }
 
 func eachLine(log io.Reader, see func(n int, raw []byte)) error {
@@ -88,7 +93,7 @@ func eachLine(log io.Reader, see func(n int, raw []byte)) error {
 	}
 }
 
-func (s *steps) report() Report {
+func (s *steps) report(clean func(string) string) Report {
 	step := s.chosen()
 	lines := step.lines()
 	r := Report{Command: step.command, Step: step.title}
@@ -97,13 +102,13 @@ func (s *steps) report() Report {
 		files.see(l.Text)
 	}
 	r.Files = files.names
-	r.Excerpt = s.excerpt(lines)
+	r.Excerpt = redactLines(s.excerpt(lines), clean)
 	for i := range r.Excerpt {
 		r.Excerpt[i].Text = cut(r.Excerpt[i].Text, maxText)
 	}
 	r.Text = joined(r.Excerpt)
-	r.Diagnostics = diagnose(lines, r.Command)
-	r.classify(lines)
+	r.Diagnostics = diagnose(lines, r.Command, clean)
+	r.classify(lines, clean)
 	return r
 }
 

@@ -1,6 +1,9 @@
 package failure
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // keyLine stands for a line of a private key, which no pattern tells from other text once it stands alone.
 const keyLine = "[redacted]"
@@ -18,17 +21,14 @@ func (r Report) Redacted(clean func(string) string) Report {
 		r.Evidence = &evidence
 	}
 	r.Command, r.Step = clean(r.Command), clean(r.Step)
-	files := make([]string, len(r.Files))
-	for i, f := range r.Files {
-		files[i] = clean(f)
+	r.Files, r.Diagnostics = slices.Clone(r.Files), slices.Clone(r.Diagnostics)
+	for i := range r.Files {
+		r.Files[i] = clean(r.Files[i])
 	}
-	r.Files = files
-	diagnostics := make([]Diagnostic, len(r.Diagnostics))
-	for i, d := range r.Diagnostics {
+	for i := range r.Diagnostics {
+		d := &r.Diagnostics[i]
 		d.File, d.Rule, d.Message = clean(d.File), clean(d.Rule), clean(d.Message)
-		diagnostics[i] = d
 	}
-	r.Diagnostics = diagnostics
 	r.Text = joined(r.Excerpt)
 	return r
 }

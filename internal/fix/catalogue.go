@@ -21,6 +21,8 @@ import (
 
 	"github.com/bmatcuk/doublestar/v4"
 	"github.com/goccy/go-yaml"
+
+	"github.com/sre-agent/sre-agent/internal/policy"
 )
 
 //go:embed catalogue/*.yaml
@@ -34,6 +36,7 @@ type Catalogue struct {
 // spec is an entry as it stands in its file.
 type spec struct {
 	Name    string      `yaml:"name"`
+	Kind    policy.Kind `yaml:"kind"`
 	Rank    int         `yaml:"rank"`
 	Title   string      `yaml:"title"`
 	Rule    string      `yaml:"rule"`
@@ -134,12 +137,17 @@ func parseEntry(data []byte) (*entry, error) {
 	return e, errors.Join(e.validate(), e.Tool.validate())
 }
 
+// kinds are what a fixer may be.
+var kinds = []policy.Kind{policy.KindFormat, policy.KindLint, policy.KindLock, policy.KindGenerate}
+
 var entryName = regexp.MustCompile(`^[a-z][a-z0-9-]*$`)
 
 func (e *entry) validate() error {
 	switch {
 	case !entryName.MatchString(e.Name):
 		return fmt.Errorf("name %q", e.Name)
+	case !slices.Contains(kinds, e.Kind):
+		return fmt.Errorf("kind %q", e.Kind)
 	case e.Title == "" || len(e.Touches) == 0 || len(e.When.Files) == 0 || len(e.commands)+len(e.logs) == 0:
 		return errors.New("title, touches, when.files and an expression of when are required")
 	case e.Fix.Script == "" || e.Check.Script == "":

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/sre-agent/sre-agent/internal/fault"
+	"github.com/sre-agent/sre-agent/internal/policy"
 	"github.com/sre-agent/sre-agent/internal/repoconfig"
 )
 
@@ -35,7 +36,7 @@ func (c *Catalogue) With(custom []repoconfig.CustomFixer) (*Catalogue, error) {
 
 func customEntry(f repoconfig.CustomFixer) (*entry, error) {
 	e := &entry{spec: spec{
-		Name: f.Name, Rank: customRank, Title: "Run the repository's own fixer " + f.Name, Touches: f.Touches,
+		Name: f.Name, Kind: policy.KindGenerate, Rank: customRank, Title: "Run the repository's own fixer " + f.Name, Touches: f.Touches,
 		When:  when{Commands: f.When.Commands, Logs: f.When.Logs, Files: f.When.Files},
 		Fix:   stepSpec{Tree: AccessWrite, Script: "{{.Tool}}\n{{.Fix}}"},
 		Check: stepSpec{Tree: AccessWrite, Script: "{{.Check}}"},

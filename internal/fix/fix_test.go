@@ -44,6 +44,7 @@ func TestTheCatalogueIsCheapestFirst(t *testing.T) {
 func TestABadEntryIsRefused(t *testing.T) {
 	good := `
 name: x
+kind: lint
 title: X
 rule: gofmt
 when: {commands: ['\bx\b'], files: ['**']}
@@ -56,6 +57,8 @@ check: {tree: read, script: "x"}
 	}
 	for name, edit := range map[string][2]string{
 		"an unknown field":                  {"title: X", "titel: X"},
+		"no kind":                           {"kind: lint\n", ""},
+		"an unknown kind":                   {"kind: lint", "kind: agent"},
 		"an unknown rule":                   {"rule: gofmt", "rule: y"},
 		"a broken expression":               {`'\bx\b'`, `'('`},
 		"a broken glob":                     {"touches: ['**']", "touches: ['[']"},

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/sre-agent/sre-agent/internal/failure"
+	"github.com/sre-agent/sre-agent/internal/policy"
 )
 
 // maxWanted bounds how many files a plan asks for.
@@ -61,6 +62,17 @@ func anyMatches(exprs []*regexp.Regexp, text string) bool {
 		}
 	}
 	return false
+}
+
+// ChecksStyle says whether a failure is that of a command which a formatter or linter of the catalogue knows as a check
+// of its own, and names files that it may touch: then what it prints is about those files, and may quote anything.
+func (c *Catalogue) ChecksStyle(m Match, command string) bool {
+	e := c.entry(m.Fixer)
+	if e == nil || len(m.Files) == 0 || e.Kind != policy.KindFormat && e.Kind != policy.KindLint {
+		return false
+	}
+	_, known := e.knownCheck(command)
+	return known
 }
 
 // named are the repository's files that the failure names and that the fixer may touch. A tool that ran in a

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sre-agent/sre-agent/internal/failure"
 	"github.com/sre-agent/sre-agent/internal/fault"
+	"github.com/sre-agent/sre-agent/internal/policy"
 )
 
 // CannotRun is the exit status by which a check says that it couldn't tell: neither red nor green.
@@ -60,6 +61,8 @@ type Inputs struct {
 type Plan struct {
 	Fixer string
 	Title string
+	// Kind says how much its work can go wrong.
+	Kind policy.Kind
 	// Dir is the folder that the fixer works in, "." for the root.
 	Dir     string
 	Prepare *Step
@@ -150,7 +153,7 @@ func (c *Catalogue) Plan(in Inputs) (Plan, error) {
 	}
 	d.values["Dir"] = Quote(d.dir)
 	d.values["Repository"] = shortHash(in.RepositoryID)
-	p := Plan{Fixer: e.Name, Title: e.Title, Dir: d.dir, Files: d.files, Touches: e.Touches}
+	p := Plan{Fixer: e.Name, Title: e.Title, Kind: e.Kind, Dir: d.dir, Files: d.files, Touches: e.Touches}
 	if d.touches != nil {
 		p.Touches = d.touches
 	}
@@ -194,7 +197,7 @@ func (e *entry) check(p *Plan, in Inputs, d decision) error {
 	}
 	p.CheckCommand = command
 	// As the CI would: in bash where there is one. The tree may be written to, as builds do.
-	own.Script, own.Tree = `"$(command -v bash || echo sh)" -e -c `+Quote(inDir(d.dir, p.CheckFrom, command)), AccessWrite
+	own.Script, own.Tree = inShell(inDir(d.dir, p.CheckFrom, command)), AccessWrite
 	p.Check = Step{Script: e.assemble(own, own.Script), Tree: own.Tree, Caches: p.Check.Caches}
 	return nil
 }

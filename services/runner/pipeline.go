@@ -17,6 +17,7 @@ import (
 	"github.com/sre-agent/sre-agent/internal/failure"
 	"github.com/sre-agent/sre-agent/internal/fault"
 	"github.com/sre-agent/sre-agent/internal/fix"
+	"github.com/sre-agent/sre-agent/internal/fixplan"
 	"github.com/sre-agent/sre-agent/internal/gitrepo"
 	"github.com/sre-agent/sre-agent/internal/joblog"
 	"github.com/sre-agent/sre-agent/internal/patch"
@@ -57,6 +58,12 @@ type FixPipeline struct {
 	// Rules are the policy that a repository's own settings tighten.
 	Rules   policy.Rules
 	Sandbox Sandbox
+	// Model and Agent are asked for what no tool mends; nil is nobody. PromptBytes bounds an agent's question, which holds
+	// none of Secrets.
+	Model       Proposer
+	Agent       Agent
+	PromptBytes int
+	Secrets     []string
 	// Tools are the programs that the sandbox has, with their versions.
 	Tools  map[string]string
 	Redact Redactor
@@ -102,15 +109,26 @@ type work struct {
 	mirror   *gitrepo.Mirror
 	settings *repoconfig.Config
 	job      joblog.Job
-	log      failure.Report
-	// passing is the last green log of the same job, redacted, or nil.
-	passing []byte
-	files   []string
+	// log is what the failed job's log says next to the last green one, and alone what it says by itself. Green logs come
+	// and go: what has to be the same from one run to the next, the fingerprint and what a tool says of its version, is
+	// from the one alone.
+	log, alone failure.Report
+	files      []string
+	names      *fileIndex
+	// base is the head of the branch that the failing one goes into, and here how the check is red without the patch.
+	base string
+	here outcome
 	// catalogue is the pipeline's with the repository's own fixers.
 	catalogue *fix.Catalogue
-	match     fix.Match
-	others    []fix.Match
-	fixPlan   fix.Plan
+	// candidates are the fixers that apply, cheapest first.
+	candidates []fix.Match
+	fixPlan    fix.Plan
+	// kinds are what the plan does, for the danger score.
+	kinds []policy.Kind
+	// proposed is what a model's plan comes to, with the plans for the locks that go with it; prompt is an agent's question.
+	proposed  *fixplan.Result
+	followUps []fix.Plan
+	prompt    string
 	diff      []byte
 	changes   *patch.Patch
 	report    evidence.Report
@@ -214,6 +232,12 @@ func (p *FixPipeline) keepDiff(w *work) {
 
 // explanation is one sentence of our own words alone: it stands in the pull request as it is.
 func explanation(files int, fixer string) string {
+	switch fixer {
+	case byModel:
+		fixer = "a language model"
+	case byAgent:
+		fixer = "a coding agent"
+	}
 	if files == 1 {
 		return fmt.Sprintf("One file did not pass the check below; this change, made by %s, turns it green.", fixer)
 	}
@@ -221,12 +245,12 @@ func explanation(files int, fixer string) string {
 }
 
 func (w *work) fingerprint() string {
-	if w.log.Text == "" {
+	if w.alone.Text == "" {
 		return ""
 	}
 	// The workflow's name: the event of a job knows no more of it.
 	f := w.run.Failure
-	return failure.Fingerprint(w.log, f.Repository.ID, f.Branch, cmp.Or(f.WorkflowName, f.Workflow))
+	return failure.Fingerprint(w.alone, f.Repository.ID, f.Branch, cmp.Or(f.WorkflowName, f.Workflow))
 }
 
 // makeWorkDir makes the folder of one attempt. The sandbox runs under another user when the service is root: it
@@ -278,7 +302,10 @@ func (p *FixPipeline) detail(err error) string {
 	if errors.As(err, &perm) && perm.Err != nil {
 		text = perm.Err.Error()
 	}
-	text = p.Redact.String(text)
+	return bounded(p.Redact.String(text))
+}
+
+func bounded(text string) string {
 	if len(text) > maxDetail {
 		text = strings.ToValidUTF8(text[:maxDetail], "") + "…"
 	}

@@ -9,15 +9,18 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/sre-agent/sre-agent/internal/agentcmd"
 	"github.com/sre-agent/sre-agent/internal/config"
 	"github.com/sre-agent/sre-agent/internal/egress"
 	"github.com/sre-agent/sre-agent/internal/evidence"
 	"github.com/sre-agent/sre-agent/internal/fix"
+	"github.com/sre-agent/sre-agent/internal/fixplan"
 	"github.com/sre-agent/sre-agent/internal/gitrepo"
 	"github.com/sre-agent/sre-agent/internal/httpapi"
 	"github.com/sre-agent/sre-agent/internal/joblog/green"
 	"github.com/sre-agent/sre-agent/internal/joblog/sources"
 	"github.com/sre-agent/sre-agent/internal/lease"
+	"github.com/sre-agent/sre-agent/internal/model"
 	"github.com/sre-agent/sre-agent/internal/parts"
 	"github.com/sre-agent/sre-agent/internal/program"
 	"github.com/sre-agent/sre-agent/internal/repoconfig"
@@ -48,6 +51,15 @@ func Serve(ctx context.Context, env *program.Env) error {
 	p.Announce(env, bus.Ready)
 
 	pipeline.Troubles = p.Store
+	if model.Configured(cfg.Model) {
+		pipeline.Model, err = model.New(model.Options{
+			Config: cfg.Model, Ledger: p.Store, Parse: fixplan.Parse, Schema: fixplan.Schema(), Secrets: cfg.KnownSecrets(),
+			Redact: env.Redact.String, Counters: env.Telemetry.Counters, Log: env.Log,
+		})
+		if err != nil {
+			return err
+		}
+	}
 	pipeline.OnStage = func(ctx context.Context, r store.Run, s evidence.Stage) {
 		repo := r.Failure.Repository
 		bus.Emit(ctx, streams.Event{
@@ -114,14 +126,40 @@ func NewPipeline(ctx context.Context, env *program.Env) (*FixPipeline, error) {
 	p := &FixPipeline{
 		Git: git, Logs: sources.New(cfg, httpapi.Guarded(networks)), Greens: greens, Pulls: NewPullReader(cfg.GitHubAPIURL, cfg.ReadToken.Reveal()),
 		Catalogue: catalogue, Scanner: scanner, Rules: rules, Programs: programs,
-		Sandbox: box, Redact: env.Redact, Dir: dir, Remote: remotes(forges(cfg)), Limits: limits(cfg), GoProxy: cfg.SandboxGoProxy,
+		Sandbox: box, Redact: env.Redact, Dir: dir, Remote: remotes(forges(cfg)), Limits: limits(cfg), PromptBytes: cfg.ModelMaxInputBytes, Secrets: cfg.KnownSecrets(), GoProxy: cfg.SandboxGoProxy,
 		Counters: env.Telemetry.Counters, Log: env.Log,
 	}
 	if p.Tools, err = tools(ctx, box, dir); err != nil {
 		return nil, err
 	}
+	if cfg.AgentCommand != "" {
+		if p.Agent, err = agent(env, box, p.Limits); err != nil {
+			return nil, err
+		}
+	}
 	env.Log.InfoContext(ctx, "sandbox works", "tools", p.Tools)
 	return p, nil
+}
+
+// agent is the configured coding agent. Its proxy reaches its hosts alone, and adds the credential there.
+func agent(env *program.Env, box Sandbox, limits sandbox.Limits) (*agentcmd.Command, error) {
+	cfg := env.Config
+	out := egress.Config{Allow: cfg.AgentAllowedHosts, Credentials: map[string]egress.Header{}, Log: env.Log}
+	if cfg.AgentCredential.IsSet() {
+		name, value := cfg.CredentialHeader()
+		for _, host := range cfg.AgentAllowedHosts {
+			out.Credentials[host] = egress.Header{Name: name, Value: value.Reveal()}
+		}
+	}
+	proxy, err := egress.New(out)
+	if err != nil {
+		return nil, fmt.Errorf("AGENT_ALLOWED_HOSTS: %w", err)
+	}
+	o := agentcmd.Options{Command: cfg.AgentCommand, Timeout: cfg.AgentTimeout(), Limits: limits, Sandbox: box, Redact: env.Redact.String}
+	if len(cfg.AgentAllowedHosts) > 0 {
+		o.Network = func(spec *sandbox.Spec) { spec.Network, spec.Egress = true, proxy }
+	}
+	return agentcmd.New(o), nil
 }
 
 func toolchains(ctx context.Context, cfg *config.Config) []string {

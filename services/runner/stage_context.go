@@ -71,6 +71,7 @@ func (p *FixPipeline) readSettings(ctx context.Context, w *work) error {
 	if err := w.mirror.Fetch(ctx, base); err != nil {
 		return err
 	}
+	w.base = base
 	data, exists, err := w.mirror.ReadFile(ctx, base, repoconfig.Path, repoconfig.MaxBytes)
 	if err != nil || !exists {
 		return err
@@ -91,9 +92,6 @@ func (p *FixPipeline) baseHead(ctx context.Context, w *work) (string, error) {
 	return w.mirror.DefaultHead(ctx)
 }
 
-// redacted removes secrets from a report before anything is stored or shown.
-func (p *FixPipeline) redacted(r failure.Report) failure.Report { return r.Redacted(p.Redact.String) }
-
 // matches are the fixers that apply and that the repository allows.
 func (p *FixPipeline) matches(w *work, r failure.Report) []fix.Match {
 	return slices.DeleteFunc(w.catalogue.Match(r, w.files), func(m fix.Match) bool {
@@ -104,59 +102,103 @@ func (p *FixPipeline) matches(w *work, r failure.Report) []fix.Match {
 // classify decides whether this is a failure that a fixer can mend and that has no answer yet.
 func (p *FixPipeline) classify(ctx context.Context, w *work) error {
 	matches := p.matches(w, w.log)
-	if len(matches) == 0 {
+	if err := p.hopeless(w, matches); err != nil {
+		return err
+	}
+	if len(matches) == 0 && !p.asks(w) {
 		return fault.Permf(fix.ReasonNoFixer, "no fixer knows this failure; the log's excerpt says what happened")
 	}
-	w.match, w.others = matches[0], matches[1:]
-	w.report.Fixer = w.match.Fixer
+	w.candidates = matches
 	return p.standing(ctx, w)
 }
 
-// plan asks the catalogue for scripts. Where the first fixer declines, because the repository needs another version
-// of its tool say, the next one that applies is asked; if all decline, the first one's reason stands.
-func (p *FixPipeline) plan(ctx context.Context, w *work) error {
-	first := p.planFor(ctx, w, w.match)
-	if _, permanent := fault.Reason(first); first == nil || !permanent {
-		return first
+// hopeless declines a failure of a class that no change of the code mends. A sign of one in what a formatter prints of
+// the files that it complains about, such as a line of source, is none: that failure is the formatter's.
+func (p *FixPipeline) hopeless(w *work, matches []fix.Match) error {
+	r := w.log
+	says, hopeless := map[failure.Class]string{
+		failure.Infrastructure: "the machine, the network or a service failed, not the code; run the job again",
+		failure.Flaky:          "a test failed that passes at other times; run the job again, and look at the test",
+		failure.Permission:     "the job was not allowed to do something; look at its credentials and permissions",
+	}[r.Class]
+	if !hopeless && r.Transient {
+		says, hopeless = "trying again may help, and changing the code does not", true
+		r.Class = failure.Infrastructure
 	}
-	for _, m := range w.others {
-		err := p.planFor(ctx, w, m)
-		if _, permanent := fault.Reason(err); err != nil && !permanent {
-			return err
-		}
-		if err == nil {
-			w.match, w.report.Fixer = m, m.Fixer
-			return nil
-		}
+	style := slices.ContainsFunc(matches, func(m fix.Match) bool { return w.catalogue.ChecksStyle(m, r.Command) })
+	if !hopeless || style {
+		return nil
 	}
-	return first
+	if r.Evidence == nil {
+		return fault.Permf(string(r.Class), "%s", says)
+	}
+	return fault.Permf(string(r.Class), "%s: line %d of the log says %q", says, r.Evidence.Number, r.Evidence.Text)
 }
 
-// planFor makes the plan of one fixer. It gives the catalogue the bytes of the files that it wants, read from the
-// commit's objects.
+// plan asks the fixers that apply for scripts, one after the other: where one declines, because the repository needs
+// another version of its tool say, the next is asked. The model and the agent come last. If all decline, the first
+// one's reason stands.
+func (p *FixPipeline) plan(ctx context.Context, w *work) error {
+	var first error
+	for _, m := range w.candidates {
+		err := p.planFor(ctx, w, m)
+		if _, permanent := fault.Reason(err); err == nil || !permanent {
+			return err
+		}
+		if first == nil {
+			first, w.report.Fixer = err, m.Fixer
+		}
+	}
+	if !p.asks(w) {
+		return first
+	}
+	err := p.propose(ctx, w)
+	if _, permanent := fault.Reason(err); permanent && first != nil {
+		p.Log.InfoContext(ctx, "neither a model nor an agent helps", "run_id", w.run.ID, "error", p.detail(err))
+		return first
+	}
+	return err
+}
+
+// planFor makes the plan of one fixer.
 func (p *FixPipeline) planFor(ctx context.Context, w *work, m fix.Match) error {
+	in, err := p.inputs(ctx, w, m, w.alone)
+	if err != nil {
+		return err
+	}
+	plan, err := w.catalogue.Plan(in)
+	if err == nil {
+		w.fixPlan, w.kinds, w.report.Fixer = plan, []policy.Kind{plan.Kind}, m.Fixer
+	}
+	return err
+}
+
+// inputs gives the catalogue the bytes of the files that it wants, read from the commit's objects.
+func (p *FixPipeline) inputs(ctx context.Context, w *work, m fix.Match, r failure.Report) (fix.Inputs, error) {
 	in := fix.Inputs{
-		Match: m, Report: w.log, RepositoryID: w.run.Failure.Provider + ":" + w.run.Failure.Repository.ID,
-		RepoFiles: w.files, Files: map[string][]byte{}, Tools: p.Tools,
+		Match: m, Report: r, RepositoryID: w.run.Failure.Provider + ":" + w.run.Failure.Repository.ID,
+		RepoFiles: w.files, Files: map[string][]byte{}, Tools: p.Tools, Check: p.namedCheck(w),
 	}
 	for _, path := range w.catalogue.Wants(m, w.files) {
 		data, exists, err := w.mirror.ReadFile(ctx, w.run.Failure.Commit, path, maxManifest)
 		if _, permanent := fault.Reason(err); err != nil && !permanent {
-			return err
+			return in, err
 		}
 		if err == nil && exists {
 			in.Files[path] = data
 		}
 	}
-	in.Check, _ = w.settings.CheckFor(w.run.Failure.WorkflowName, w.job.Name)
-	if in.Check == "" {
-		in.Check, _ = w.settings.CheckFor(w.run.Failure.Workflow, w.job.Name)
+	return in, nil
+}
+
+// namedCheck is the command that the repository's settings name for the failed job, or "".
+func (p *FixPipeline) namedCheck(w *work) string {
+	f := w.run.Failure
+	command, _ := w.settings.CheckFor(f.WorkflowName, w.job.Name)
+	if command == "" {
+		command, _ = w.settings.CheckFor(f.Workflow, w.job.Name)
 	}
-	plan, err := w.catalogue.Plan(in)
-	if err == nil {
-		w.fixPlan = plan
-	}
-	return err
+	return command
 }
 
 // planPolicy refuses a plan whose files the rules forbid, before anything is run.

@@ -1,8 +1,10 @@
 package runner
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"io"
 
 	"github.com/sre-agent/sre-agent/internal/ci"
 	"github.com/sre-agent/sre-agent/internal/evidence"
@@ -37,26 +39,57 @@ func (p *FixPipeline) readLogs(ctx context.Context, w *work) error {
 	if len(jobs) == 0 {
 		return fault.Permf("no_failed_job", "run %s attempt %d lists no failed job", f.RunID, f.RunAttempt)
 	}
+	var chosen []byte
 	for i, job := range jobs[:min(len(jobs), maxJobs)] {
 		raw, _, err := p.Logs.Log(ctx, f, job, maxLog)
 		if err != nil {
 			return fmt.Errorf("log of job %s: %w", job.ID, err)
 		}
-		report := p.redacted(failure.Explain(raw))
+		report, err := p.explain(raw, nil)
+		if err != nil {
+			return fmt.Errorf("read the log of job %s: %w", job.ID, err)
+		}
 		matches := len(p.matches(w, report)) > 0
 		if i == 0 || matches {
-			w.job, w.log = job, report
+			w.job, w.alone, chosen = job, report, raw
 		}
 		if matches {
 			break
 		}
 	}
-	w.passing = p.lastGreen(ctx, f, w.job)
-	w.report.Job, w.report.JobURL, w.report.Command = p.Redact.String(w.job.Name), w.job.URL, w.log.Command
-	for _, l := range w.log.Excerpt {
-		w.report.Excerpt = append(w.report.Excerpt, evidence.Line(l))
+	if w.log, err = p.explain(chosen, p.lastGreen(ctx, f, w.job)); err != nil {
+		return fmt.Errorf("read the log of job %s: %w", w.job.ID, err)
 	}
+	p.noteLog(w)
 	return nil
+}
+
+// explain reads a log, with the green one that it is compared to where there is one.
+func (p *FixPipeline) explain(log, passing []byte) (failure.Report, error) {
+	var green io.Reader
+	if len(passing) > 0 {
+		green = bytes.NewReader(passing)
+	}
+	return failure.ReadClean(bytes.NewReader(log), green, p.Redact.String)
+}
+
+// maxDiagnostics is how many of a failure's diagnostics are kept as evidence.
+const maxDiagnostics = 50
+
+// noteLog puts what the log says into the evidence.
+func (p *FixPipeline) noteLog(w *work) {
+	e := &w.report
+	e.Job, e.JobURL, e.Command = p.Redact.String(w.job.Name), w.job.URL, w.log.Command
+	e.Class, e.Confidence = string(w.log.Class), w.log.Confidence
+	if w.log.Evidence != nil {
+		e.ClassLine = &evidence.Line{Number: w.log.Evidence.Number, Text: w.log.Evidence.Text}
+	}
+	for _, l := range w.log.Excerpt {
+		e.Excerpt = append(e.Excerpt, evidence.Line(l))
+	}
+	for _, d := range w.log.Diagnostics[:min(len(w.log.Diagnostics), maxDiagnostics)] {
+		e.Diagnostics = append(e.Diagnostics, evidence.Diagnostic(d))
+	}
 }
 
 // lastGreen is the last green log of the same job, or nil. It helps to see what is new in a failure and is never needed:

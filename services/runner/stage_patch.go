@@ -35,12 +35,8 @@ func (p *FixPipeline) patch(ctx context.Context, w *work) error {
 		return err
 	}
 	defer func() { _ = tree.Close() }() // the work folder goes as a whole
-	res, err := p.step(ctx, w, w.fixPlan.Fix, tree, "fix")
-	if err != nil {
+	if err := p.change(ctx, w, tree); err != nil {
 		return err
-	}
-	if res.ExitCode != 0 {
-		return fault.Permf(fix.ExitReason(res.ExitCode), "%s failed (%s): %s", w.fixPlan.Fixer, how(res), tail(p.Redact.String(res.Output)))
 	}
 	changed, err := tree.Changed(ctx)
 	if err != nil {
@@ -58,14 +54,32 @@ func (p *FixPipeline) patch(ctx context.Context, w *work) error {
 		return err
 	}
 	w.changes, err = patch.Parse(w.diff)
-	w.report.Files = changed
+	w.report.Files, w.report.Digest = changed, patch.Digest(w.diff)
 	return err
+}
+
+// change makes the change in a fresh tree.
+func (p *FixPipeline) change(ctx context.Context, w *work, tree *gitrepo.Tree) error {
+	if w.proposed != nil || w.prompt != "" {
+		return p.carryOut(ctx, w, tree)
+	}
+	res, err := p.step(ctx, w, w.fixPlan.Fix, tree, "fix")
+	if err != nil {
+		return err
+	}
+	if res.ExitCode != 0 {
+		return fault.Permf(fix.ExitReason(res.ExitCode), "%s failed (%s): %s", w.fixPlan.Fixer, how(res), tail(p.Redact.String(res.Output)))
+	}
+	return nil
 }
 
 // patchPolicy judges the patch.
 func (p *FixPipeline) patchPolicy(_ context.Context, w *work) error {
-	v := policy.Check(w.changes, p.rules(w))
+	v := policy.Check(w.changes, p.rules(w), w.kinds...)
 	w.report.Policy = &evidence.Policy{Class: v.Class, Danger: v.Danger.Score}
+	for _, d := range v.Details[:min(len(v.Details), maxFindings)] {
+		w.report.Policy.Findings = append(w.report.Policy.Findings, p.Redact.String(fmt.Sprintf("%s %q: %s", d.Rule, d.File, d.Message)))
+	}
 	for _, part := range v.Danger.Parts {
 		w.report.Policy.Parts = append(w.report.Policy.Parts, fmt.Sprintf("%s %d", part.Name, part.Points))
 	}
@@ -74,6 +88,9 @@ func (p *FixPipeline) patchPolicy(_ context.Context, w *work) error {
 	}
 	return verdict(v)
 }
+
+// maxFindings is how many broken rules are kept as evidence.
+const maxFindings = 20
 
 // scan looks for secrets in the lines that the patch adds, and has the configured scanners compare the trees. A scanner
 // that fails twice is a no as well.
@@ -86,6 +103,7 @@ func (p *FixPipeline) scan(ctx context.Context, w *work) error {
 	if err != nil {
 		return err
 	}
+	w.report.Scan = &evidence.Scan{Secrets: len(findings)}
 	if len(findings) > 0 {
 		f := findings[0]
 		return fault.Permf(scan.ReasonFound, "the patch would add a secret: rule %s, %q line %d", f.Rule, f.File, f.Line)
@@ -132,84 +150,11 @@ func (p *FixPipeline) compare(ctx context.Context, w *work) error {
 	if err != nil {
 		return err
 	}
+	w.report.Scan.Compared, w.report.Scan.Issues = true, len(issues)
 	if len(issues) > 0 {
 		return fault.Permf(scan.ReasonVulnerable, "the patch would add what %s finds: %q in %q", issues[0].Scanner, issues[0].ID, issues[0].Package)
 	}
 	return nil
-}
-
-// Reasons that verification declines with.
-const (
-	reasonNotReproducible = "not_reproducible"
-	reasonStillRed        = "still_red"
-	reasonCheckCannotRun  = "check_cannot_run"
-)
-
-// verify runs the failing check without the patch and with it, each on a fresh tree: red, then green. The tree
-// with the patch is made from the very diff that is published.
-func (p *FixPipeline) verify(ctx context.Context, w *work) error {
-	if err := p.red(ctx, w); err != nil {
-		return err
-	}
-	check := w.report.Check
-	after, err := p.check(ctx, w, "after", w.diff)
-	if err != nil {
-		return err
-	}
-	check.After = p.checkRun(after)
-	if after.ExitCode != 0 {
-		return fault.Permf(reasonStillRed, "with the patch the check is still red (%s)", how(after))
-	}
-	return nil
-}
-
-// red runs the failing check without the patch: it has to be red here as well.
-func (p *FixPipeline) red(ctx context.Context, w *work) error {
-	w.report.Check = &evidence.Check{Command: p.Redact.String(w.fixPlan.CheckCommand), Source: w.fixPlan.CheckFrom}
-	before, err := p.check(ctx, w, "before", nil)
-	if err != nil {
-		return err
-	}
-	w.report.Check.Before = p.checkRun(before)
-	switch {
-	case before.Killed != "" || before.ExitCode == fix.CannotRun:
-		return fault.Permf(reasonCheckCannotRun, "the check could not be run here (%s)", how(before))
-	case before.ExitCode == 0:
-		return fault.Permf(reasonNotReproducible, "the check that was red in CI is green here without any change")
-	}
-	return nil
-}
-
-// nothingChanged says why a fixer found nothing to do: the check is not red here at all, or it is for another reason.
-func (p *FixPipeline) nothingChanged(ctx context.Context, w *work) error {
-	if err := p.red(ctx, w); err != nil {
-		return err
-	}
-	return fault.Permf(fix.ReasonNothingChanged, "%s changed nothing, and the check is red all the same", w.fixPlan.Fixer)
-}
-
-func (p *FixPipeline) check(ctx context.Context, w *work, name string, diff []byte) (sandbox.Result, error) {
-	tree, err := w.mirror.Checkout(ctx, w.run.Failure.Commit, filepath.Join(w.dir, name))
-	if err != nil {
-		return sandbox.Result{}, err
-	}
-	defer func() { _ = tree.Close() }()
-	if diff != nil {
-		if err := tree.Apply(ctx, diff); err != nil {
-			return sandbox.Result{}, err
-		}
-	}
-	return p.step(ctx, w, w.fixPlan.Check, tree, name)
-}
-
-const maxCheckOutput = 8000
-
-func (p *FixPipeline) checkRun(res sandbox.Result) evidence.CheckRun {
-	out := p.Redact.String(res.Output)
-	if len(out) > maxCheckOutput {
-		out = "[...]\n" + out[len(out)-maxCheckOutput:]
-	}
-	return evidence.CheckRun{ExitCode: res.ExitCode, Output: out, Seconds: res.Duration.Seconds()}
 }
 
 // step runs one script of a plan in the sandbox. A step without a tree gets an empty folder.

@@ -83,12 +83,13 @@ func TestATroubleThatHasItsAnswerIsNotWorkedOn(t *testing.T) {
 			tel := telemetry.NewTest()
 			tc.known.t = t
 			p := &FixPipeline{Catalogue: catalogue, Troubles: tc.known, Pulls: tc.known, Redact: redact.New(nil), Counters: tel.Counters, Log: tel.Log}
-			w := &work{settings: repoconfig.Default(), files: []string{"a.go"}}
+			w := &work{settings: repoconfig.Default(), catalogue: catalogue, files: []string{"a.go"}}
 			w.run.ID = 1
 			w.run.Failure = ci.Failure{Repository: ci.Repository{ID: "1", Owner: "acme", Name: "api"}, Branch: "main", WorkflowName: "CI"}
 			w.log = failure.Report{Command: "gofmt -l .", Text: "a.go"}
+			w.alone = w.log
 			if tc.nolog {
-				w.log.Text = ""
+				w.alone.Text = ""
 			}
 			s := p.stages()[1]
 			err = s.do(t.Context(), w)
@@ -117,9 +118,9 @@ func TestATroubleThatHasItsAnswerIsNotWorkedOn(t *testing.T) {
 }
 
 func TestTheFingerprintIsTheSameForAWorkflowAndItsJobs(t *testing.T) {
-	w := &work{log: failure.Report{Text: "x"}}
+	w := &work{alone: failure.Report{Text: "x"}}
 	w.run.Failure = ci.Failure{Branch: "main", Workflow: ".github/workflows/ci.yml", WorkflowName: "CI"}
-	job := &work{log: w.log}
+	job := &work{alone: w.alone}
 	job.run.Failure = ci.Failure{Branch: "main", Workflow: "CI", WorkflowName: "CI"}
 	if w.fingerprint() != job.fingerprint() {
 		t.Error("the event of a job has another fingerprint than that of its workflow")
