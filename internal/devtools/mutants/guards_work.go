@@ -6,6 +6,7 @@ const (
 	runnerFile  = "services/runner/runner.go"
 	verified    = "TestAPatchIsVerifiedRedThenGreen"
 	patchFile   = "services/runner/stage_patch.go"
+	verifyFile  = "services/runner/stage_verify.go"
 	refusesTest = "TestASecretOrAForbiddenPathEndsTheRun"
 )
 
@@ -93,12 +94,12 @@ func runnerGuards() []Guard {
 		},
 		{
 			Name: "red-before", Promise: "I11", What: "a check that is green without the patch proves nothing",
-			Edits: []Edit{{patchFile, "func (p *FixPipeline) red(", "case before.ExitCode == 0:", "case before.ExitCode == -1000:"}},
+			Edits: []Edit{{verifyFile, "func (p *FixPipeline) red(", "case before.ExitCode == 0:", "case before.ExitCode == -1000:"}},
 			Pkg:   runnerPkg, Run: verified, Says: `green before: the pipeline says ""`,
 		},
 		{
 			Name: "green-after", Promise: "I11", What: "a patch that leaves the check red is not published",
-			Edits: []Edit{{patchFile, "func (p *FixPipeline) verify(", "if after.ExitCode != 0 {", "if after.ExitCode == -1000 {"}},
+			Edits: []Edit{{verifyFile, "func (p *FixPipeline) verify(", "if after.ExitCode != 0 {", "if after.ExitCode == -1000 {"}},
 			Pkg:   runnerPkg, Run: verified, Says: `red after: the pipeline says ""`,
 		},
 		{
