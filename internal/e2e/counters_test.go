@@ -317,6 +317,10 @@ func (b *books) storm() {
 		f.params.SHA = strings.Repeat("4", 40) // the branch is elsewhere: the runs end at once
 		b.deliver("workflow_run", githubtest.FailedRun(f.params))
 	}
+	testenv.Eventually(b.t, 30*time.Second, func() bool { // the last ones may not be recorded yet
+		waiting, err := b.st.Runs(b.t.Context(), "waiting", 10)
+		return err == nil && len(waiting) == 2
+	})
 	b.compare(b.t.Context())
 	conn, err := pgx.Connect(b.t.Context(), b.database)
 	if err != nil {
