@@ -13,6 +13,7 @@ import (
 
 	"github.com/sre-agent/sre-agent/internal/ci"
 	"github.com/sre-agent/sre-agent/internal/config"
+	"github.com/sre-agent/sre-agent/internal/fix"
 	"github.com/sre-agent/sre-agent/internal/forge/forgetest"
 	"github.com/sre-agent/sre-agent/internal/program"
 	"github.com/sre-agent/sre-agent/internal/run"
@@ -201,7 +202,7 @@ func (b *pairBench) runCI(ctx context.Context, n int, row fixPair, f ci.Failure)
 	}
 	defer func() { _ = tree.Close() }()
 	spec := sandbox.Spec{
-		Script: preparing + "exec bash -e -c " + shellQuote(row.check), Dir: tree.Dir(), Network: true, Limits: p.Limits,
+		Script: preparing + "exec bash -e -c " + fix.Quote(row.check), Dir: tree.Dir(), Network: true, Limits: p.Limits,
 		Env: map[string]string{"GOPROXY": p.GoProxy, "GOFLAGS": "-modcacherw"},
 	}
 	for _, m := range tree.Mounts() {
@@ -216,8 +217,6 @@ func (b *pairBench) runCI(ctx context.Context, n int, row fixPair, f ci.Failure)
 	}
 	return jobLog(row.check, res), nil
 }
-
-func shellQuote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
 
 // jobLog is what the runner of GitHub Actions prints around a step. A check that is green today is told of as red: it
 // was once, and the pipeline has to notice.

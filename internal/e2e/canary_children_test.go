@@ -61,9 +61,6 @@ func (w *children) sample(c *canaries, family map[int][]byte) {
 		name, _, _ := strings.Cut(string(line), "\x00")
 		name = filepath.Base(name)
 		w.seen[name] = true
-		if name == "rustc" {
-			environ = nil // the host's own, asked once at the start where its toolchain is, as a user would ask it
-		}
 		for _, found := range c.find(string(line)) {
 			w.found["the command line of "+name+" holds "+found] = true
 		}

@@ -15,20 +15,28 @@ func Find(ctx context.Context, names ...string) []string {
 	homeDir, _ := os.UserHomeDir()
 	var dirs []string
 	for _, name := range names {
-		path, err := exec.LookPath(name)
+		called, err := exec.LookPath(name)
 		if err != nil {
 			continue
 		}
-		if path, err = filepath.Abs(path); err != nil {
+		if called, err = filepath.Abs(called); err != nil {
 			continue
 		}
-		if path, err = filepath.EvalSymlinks(path); err != nil {
+		path, err := filepath.EvalSymlinks(called)
+		if err != nil {
 			continue
 		}
 		dir := toolchainDir(path, homeDir)
-		if name == "go" {
-			if root := goRoot(ctx, path); root != "" {
+		switch name {
+		case "go":
+			if root := rootOf(ctx, path, "env", "GOROOT"); root != "" {
 				dir = root
+			}
+		case "rustc":
+			// What is in PATH may only lead to the toolchain that rustup chose, by the name that it is called by, and by way
+			// of a folder that holds more than a toolchain.
+			if dir = rootOf(ctx, called, "--print", "sysroot"); dir == "" {
+				continue
 			}
 		}
 		if !within(dir, "/usr") && dir != "/bin" && dir != "/sbin" && !slices.Contains(dirs, dir) {
@@ -48,10 +56,13 @@ func toolchainDir(path, home string) string {
 	return top
 }
 
-func goRoot(ctx context.Context, path string) string {
-	cmd := exec.CommandContext(ctx, path, "env", "GOROOT")
+// rootOf asks a program for the folder of its toolchain.
+func rootOf(ctx context.Context, path string, args ...string) string {
+	cmd := exec.CommandContext(ctx, path, args...)
 	// Not the whole environment: our secrets are in it.
-	for _, name := range []string{"PATH", "HOME", "XDG_CONFIG_HOME", "GOENV", "GOROOT", "GOTOOLCHAIN"} {
+	for _, name := range []string{
+		"PATH", "HOME", "XDG_CONFIG_HOME", "GOENV", "GOROOT", "GOTOOLCHAIN", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN", "CARGO_HOME",
+	} {
 		if value, set := os.LookupEnv(name); set {
 			cmd.Env = append(cmd.Env, name+"="+value)
 		}

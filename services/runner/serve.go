@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 
@@ -163,19 +162,7 @@ func agent(env *program.Env, box Sandbox, limits sandbox.Limits) (*agentcmd.Comm
 }
 
 func toolchains(ctx context.Context, cfg *config.Config) []string {
-	found := append(sandbox.Find(ctx, "go", "gofmt", "node", "npm", "terraform", "pre-commit"), rustToolchain(ctx)...)
-	return append(found, cfg.SandboxToolchains...)
-}
-
-// rustToolchain is the folder of the Rust that rustup chose, if it did: what is in PATH then only leads to it, by way
-// of a home that the sandbox doesn't show.
-func rustToolchain(ctx context.Context) []string {
-	out, err := exec.CommandContext(ctx, "rustc", "--print", "sysroot").Output()
-	root := strings.TrimSpace(string(out))
-	if err != nil || !filepath.IsAbs(root) || strings.HasPrefix(root, "/usr") {
-		return nil
-	}
-	return []string{root}
+	return append(sandbox.Find(ctx, "go", "gofmt", "node", "npm", "rustc", "terraform", "pre-commit"), cfg.SandboxToolchains...)
 }
 
 func limits(cfg *config.Config) sandbox.Limits {
