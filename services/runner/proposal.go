@@ -43,8 +43,7 @@ type Agent interface {
 
 // asks says whether there is somebody to ask when no tool knows a failure.
 func (p *FixPipeline) asks(w *work) bool {
-	allowed := func(name string) bool { return w.settings.Allows(name) }
-	return p.Model != nil && allowed(byModel) || p.Agent != nil && allowed(byAgent)
+	return p.Model != nil && w.settings.Allows(byModel) || p.Agent != nil && w.settings.Allows(byAgent)
 }
 
 // propose is for what no tool mends: the model is asked for a plan, and where it has none, the agent is to edit a copy.
@@ -113,6 +112,10 @@ func (p *FixPipeline) askModel(ctx context.Context, w *work, in model.Input, pla
 	if err != nil {
 		return err
 	}
+	followUps, err := p.planFollowUps(ctx, w, result)
+	if err != nil {
+		return err
+	}
 	plan.Fixer, plan.Title = byModel, "Mend the failing check as a language model proposed"
 	plan.Files = slices.Sorted(maps.Keys(result.Changed))
 	for _, f := range result.FollowUps {
@@ -122,8 +125,9 @@ func (p *FixPipeline) askModel(ctx context.Context, w *work, in model.Input, pla
 	for _, i := range result.Done {
 		w.kinds = append(w.kinds, policy.Kind(proposed.Operations[i].Kind))
 	}
-	w.report.Fixer, w.fixPlan, w.proposed = byModel, plan, &result
-	return p.planFollowUps(ctx, w)
+	// Only what can be carried out whole is noted: an agent that is asked instead must find none of it.
+	w.report.Fixer, w.fixPlan, w.proposed, w.followUps = byModel, plan, &result, followUps
+	return nil
 }
 
 // readFile reads a regular file of the failing commit.
@@ -155,8 +159,8 @@ func (p *FixPipeline) notePlan(w *work, plan fixplan.Plan) {
 }
 
 // planFollowUps plans how the locks of changed manifests are refreshed, by the catalogue's own entries.
-func (p *FixPipeline) planFollowUps(ctx context.Context, w *work) error {
-	for _, f := range w.proposed.FollowUps {
+func (p *FixPipeline) planFollowUps(ctx context.Context, w *work, result fixplan.Result) (plans []fix.Plan, err error) {
+	for _, f := range result.FollowUps {
 		name := fix.LockFixer(f.Tool)
 		report := failure.Report{Files: []string{f.Manifest, f.Lock}}
 		if dir := path.Dir(f.Lock); dir != "." {
@@ -164,16 +168,16 @@ func (p *FixPipeline) planFollowUps(ctx context.Context, w *work) error {
 		}
 		in, err := p.inputs(ctx, w, fix.Match{Fixer: name, Files: []string{f.Lock}}, report)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		maps.Copy(in.Files, w.proposed.Changed)
+		maps.Copy(in.Files, result.Changed)
 		plan, err := w.catalogue.Plan(in)
 		if err != nil {
-			return fault.Permf(reasonFollowUp, "%q goes with %q and can't be refreshed here: %s", f.Lock, f.Manifest, p.detail(err))
+			return nil, fault.Permf(reasonFollowUp, "%q goes with %q and can't be refreshed here: %s", f.Lock, f.Manifest, p.detail(err))
 		}
-		w.followUps = append(w.followUps, plan)
+		plans = append(plans, plan)
 	}
-	return nil
+	return plans, nil
 }
 
 // carryOut makes a proposed change in a tree: a model's plan with its locks, or what an agent edits.
