@@ -39,6 +39,8 @@ var broken = map[string]string{
 	"main.go":                  "package main\n\nfunc main() { println(greting) }\n\nvar greeting = \"hello\"\n",
 	"main_test.go":             "package main\n\nimport \"testing\"\n\nfunc TestGreeting(t *testing.T) {\n\tif greeting == \"\" {\n\t\tt.Fatal()\n\t}\n}\n",
 	".github/workflows/ci.yml": "on: push\n",
+	"app/pyproject.toml":       "[project]\nname = \"app\"\ndependencies = [\"requests\"]\n",
+	"app/poetry.lock":          "# by poetry\n",
 }
 
 // compiles is the check: the compiler alone, without a cache.
@@ -47,7 +49,7 @@ const compiles = "go tool compile -o /dev/null -p main main.go"
 // unmended is a pipeline in the real sandbox whose work no tool of the catalogue knows.
 func unmended(t *testing.T) (*FixPipeline, *work) {
 	t.Helper()
-	p, w := classified(t, actions("make build", "./main.go:3:23: undefined: greting", "make: *** [Makefile:2: build] Error 1"), "", "main.go", "main_test.go", ".github/workflows/ci.yml")
+	p, w := classified(t, actions("make build", "./main.go:3:23: undefined: greting", "make: *** [Makefile:2: build] Error 1"), "", "main.go", "main_test.go", ".github/workflows/ci.yml", "app/pyproject.toml", "app/poetry.lock")
 	repo := gittest.New(t).Repo(t, "public.git", broken)
 	git, err := gitrepo.New("", nil)
 	if err != nil {
@@ -246,5 +248,20 @@ func TestTheAgentIsAskedWhereTheModelHasNoPlan(t *testing.T) {
 	}
 	if got := through(t, p, w); got != "fixed" || w.fixPlan.Fixer != byAgent || w.report.Model == nil || w.report.Agent == nil {
 		t.Errorf("%s by %s: %s", got, w.fixPlan.Fixer, w.report.JSON())
+	}
+}
+
+func TestAnAgentThatIsAskedInsteadFindsNothingOfTheModelsPlan(t *testing.T) {
+	t.Parallel()
+	p, w := unmended(t) // its sandbox has no poetry, so that the lock can't be refreshed
+	askedModel(t, p, w, edits(t, spelt, [3]string{"app/pyproject.toml", "requests", "requests2"}))
+	cfg := &config.Config{}
+	cfg.AgentCommand, cfg.AgentTimeoutSeconds = `sed -i 's/(greting)/(greeting)/' main.go`, 60
+	var err error
+	if p.Agent, err = agent(&program.Env{Config: cfg, Redact: redact.New(nil)}, p.Sandbox, p.Limits); err != nil {
+		t.Fatal(err)
+	}
+	if got := through(t, p, w); got != "fixed" || w.fixPlan.Fixer != byAgent || w.report.Plan == nil || strings.Contains(string(w.diff), "requests2") {
+		t.Errorf("%s by %s: %s\n%s", got, w.fixPlan.Fixer, w.report.JSON(), w.diff)
 	}
 }
