@@ -9,23 +9,9 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/sre-agent/sre-agent/internal/address"
 	"github.com/sre-agent/sre-agent/internal/fault"
 )
-
-// forbidden are the ranges that no API on the internet has and that lead into somebody's own network: loopback,
-// private, link-local (metadata services among them), shared, multicast, and the ways to write an IPv4 address in IPv6.
-// Source: the special-purpose registries of IANA, RFC 6890; 100.100.100.200 and 192.0.0.192 are metadata services.
-func forbidden() []netip.Prefix {
-	return []netip.Prefix{
-		netip.MustParsePrefix("0.0.0.0/8"), netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("100.64.0.0/10"),
-		netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("169.254.0.0/16"), netip.MustParsePrefix("172.16.0.0/12"),
-		netip.MustParsePrefix("192.0.0.0/24"), netip.MustParsePrefix("192.168.0.0/16"), netip.MustParsePrefix("198.18.0.0/15"),
-		netip.MustParsePrefix("224.0.0.0/3"), // multicast, reserved, broadcast
-		netip.MustParsePrefix("::/96"), netip.MustParsePrefix("64:ff9b::/96"), netip.MustParsePrefix("64:ff9b:1::/48"),
-		netip.MustParsePrefix("2001::/32"), netip.MustParsePrefix("2002::/16"),
-		netip.MustParsePrefix("fc00::/7"), netip.MustParsePrefix("fe80::/9"), netip.MustParsePrefix("ff00::/8"),
-	}
-}
 
 // Guarded returns a client that connects to public addresses and to the allowed networks alone. It looks at the address
 // that a connection is about to be made to, whatever name, redirect or proxy led there, so that a name which resolves
@@ -34,17 +20,17 @@ func forbidden() []netip.Prefix {
 // With a proxy from the environment the connection is the proxy's: what lies behind it is the proxy's to decide, apart
 // from hosts that are plainly written as a forbidden address.
 func Guarded(allowed []netip.Prefix) *http.Client {
-	g := &guard{allowed: allowed, forbidden: forbidden()}
+	g := &guard{allowed: allowed}
 	t := newTransport()
 	t.DialContext = (&net.Dialer{Timeout: 10 * time.Second, ControlContext: g.control}).DialContext
 	return &http.Client{Transport: checked{guard: g, next: t}}
 }
 
-type guard struct{ allowed, forbidden []netip.Prefix }
+type guard struct{ allowed []netip.Prefix }
 
 // control runs after names are resolved and before each connection.
-func (g *guard) control(_ context.Context, _, address string, _ syscall.RawConn) error {
-	at, err := netip.ParseAddrPort(address)
+func (g *guard) control(_ context.Context, _, to string, _ syscall.RawConn) error {
+	at, err := netip.ParseAddrPort(to)
 	if err != nil {
 		return fault.Permf("forbidden_address", "refused to connect: not an internet address")
 	}
@@ -52,9 +38,8 @@ func (g *guard) control(_ context.Context, _, address string, _ syscall.RawConn)
 }
 
 func (g *guard) check(a netip.Addr) error {
-	a = a.Unmap().WithZone("")
-	holds := func(p netip.Prefix) bool { return p.Contains(a) }
-	if slices.ContainsFunc(g.forbidden, holds) && !slices.ContainsFunc(g.allowed, holds) {
+	a = address.Plain(a)
+	if !address.Public(a) && !slices.ContainsFunc(g.allowed, func(p netip.Prefix) bool { return p.Contains(a) }) {
 		return fault.Permf("forbidden_address", "refused to connect to %s: it is in no public network, nor in API_ALLOWED_NETWORKS", a)
 	}
 	return nil
