@@ -6,8 +6,10 @@ package webhook
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"time"
 
 	"github.com/sre-agent/sre-agent/internal/ci"
@@ -58,6 +60,15 @@ type Request struct {
 	Body  []byte
 	// Received is when it came; signed times are compared with it.
 	Received time.Time
+}
+
+// Named is the value of a header that has to come once and to match. The error shows the form, never the value.
+func (r *Request) Named(header string, form *regexp.Regexp) (string, error) {
+	values := r.Header.Values(header)
+	if len(values) != 1 || !form.MatchString(values[0]) {
+		return "", fmt.Errorf("header %s: want one value that matches %s", header, form)
+	}
+	return values[0], nil
 }
 
 // Keys are what may have signed a request. Any of them is accepted, so that one can be replaced without a gap. Empty

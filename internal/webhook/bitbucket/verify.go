@@ -6,8 +6,6 @@
 package bitbucket
 
 import (
-	"fmt"
-	"net/http"
 	"regexp"
 
 	"github.com/sre-agent/sre-agent/internal/webhook"
@@ -47,19 +45,11 @@ var (
 // Identify returns the request's id and the event's key, such as "repo:commit_status_updated". Bitbucket sends a request
 // up to three times; should it have another id then, its body is the same.
 func Identify(r *webhook.Request) (id, event string, err error) {
-	if id, err = one(r.Header, HeaderDelivery, deliveryID); err != nil {
+	if id, err = r.Named(HeaderDelivery, deliveryID); err != nil {
 		return "", "", err
 	}
-	if event, err = one(r.Header, HeaderEvent, eventKey); err != nil {
+	if event, err = r.Named(HeaderEvent, eventKey); err != nil {
 		return "", "", err
 	}
 	return id, event, nil
-}
-
-func one(header http.Header, name string, allowed *regexp.Regexp) (string, error) {
-	values := header.Values(name)
-	if len(values) != 1 || !allowed.MatchString(values[0]) {
-		return "", fmt.Errorf("header %s: want one value that matches %s", name, allowed)
-	}
-	return values[0], nil
 }

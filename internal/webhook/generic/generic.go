@@ -43,8 +43,8 @@ var (
 // Identify returns the header webhook-id, which is signed and the same when a message is sent again, and the body's
 // "type".
 func Identify(r *webhook.Request) (id, event string, err error) {
-	if id, err = sign.One(r.Header, sign.HeaderID); err != nil || !deliveryID.MatchString(id) {
-		return "", "", fmt.Errorf("header %s: want one value that matches %s", sign.HeaderID, deliveryID)
+	if id, err = r.Named(sign.HeaderID, deliveryID); err != nil {
+		return "", "", err
 	}
 	if event = strings.ToLower(payload.MemberText(r.Body, "type")); !eventName.MatchString(event) {
 		return "", "", fmt.Errorf("field type: want a value that matches %s", eventName)

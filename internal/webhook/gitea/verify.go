@@ -7,8 +7,6 @@
 package gitea
 
 import (
-	"fmt"
-	"net/http"
 	"regexp"
 
 	"github.com/sre-agent/sre-agent/internal/webhook"
@@ -35,7 +33,7 @@ func row(name, prefix string) webhook.Provider {
 		Verify: func(r *webhook.Request, keys webhook.Keys) error {
 			return sign.HexHeader(r, prefix+"Signature", "", keys.Signing)
 		},
-		Identify:   func(r *webhook.Request) (id, event string, err error) { return identify(r.Header, prefix) },
+		Identify:   func(r *webhook.Request) (id, event string, err error) { return identify(r, prefix) },
 		Repository: Repository,
 		Parse:      func(event string, body []byte) (webhook.Event, error) { return parse(name, event, body) },
 	}
@@ -48,20 +46,12 @@ var (
 
 // identify reads the delivery's id, a UUID, and the event's name. A delivery that a person sends again has a new id
 // and the same body.
-func identify(header http.Header, prefix string) (id, event string, err error) {
-	if id, err = one(header, prefix+"Delivery", deliveryID); err != nil {
+func identify(r *webhook.Request, prefix string) (id, event string, err error) {
+	if id, err = r.Named(prefix+"Delivery", deliveryID); err != nil {
 		return "", "", err
 	}
-	if event, err = one(header, prefix+"Event", eventName); err != nil {
+	if event, err = r.Named(prefix+"Event", eventName); err != nil {
 		return "", "", err
 	}
 	return id, event, nil
-}
-
-func one(header http.Header, name string, allowed *regexp.Regexp) (string, error) {
-	values := header.Values(name)
-	if len(values) != 1 || !allowed.MatchString(values[0]) {
-		return "", fmt.Errorf("header %s: want one value that matches %s", name, allowed)
-	}
-	return values[0], nil
 }

@@ -6,8 +6,6 @@
 package github
 
 import (
-	"fmt"
-	"net/http"
 	"regexp"
 
 	"github.com/sre-agent/sre-agent/internal/webhook"
@@ -46,22 +44,11 @@ var (
 // Identify returns the delivery's id and the event's name. GitHub sends the id as a UUID; a redelivery has the id of
 // the first delivery.
 func Identify(r *webhook.Request) (id, event string, err error) {
-	if id, err = one(r.Header, HeaderDelivery, deliveryID); err != nil {
+	if id, err = r.Named(HeaderDelivery, deliveryID); err != nil {
 		return "", "", err
 	}
-	if event, err = one(r.Header, HeaderEvent, eventName); err != nil {
+	if event, err = r.Named(HeaderEvent, eventName); err != nil {
 		return "", "", err
 	}
 	return id, event, nil
-}
-
-func one(header http.Header, name string, allowed *regexp.Regexp) (string, error) {
-	values := header.Values(name)
-	if len(values) != 1 {
-		return "", fmt.Errorf("header %s: %d values, want exactly 1", name, len(values))
-	}
-	if !allowed.MatchString(values[0]) {
-		return "", fmt.Errorf("header %s: want a value that matches %s", name, allowed)
-	}
-	return values[0], nil
 }

@@ -6,7 +6,6 @@
 package gitlab
 
 import (
-	"fmt"
 	"regexp"
 	"strings"
 
@@ -65,15 +64,14 @@ func Identify(r *webhook.Request) (id, event string, err error) {
 	if len(r.Header.Values(sign.HeaderSignature)) > 0 {
 		header = sign.HeaderID
 	}
-	switch values := r.Header.Values(header); {
-	case len(values) > 1 || len(values) == 1 && !deliveryID.MatchString(values[0]):
-		return "", "", fmt.Errorf("header %s: want one value that matches %s", header, deliveryID)
-	case len(values) == 1:
-		id = values[0]
+	if len(r.Header.Values(header)) > 0 {
+		if id, err = r.Named(header, deliveryID); err != nil {
+			return "", "", err
+		}
 	}
-	titles := r.Header.Values(HeaderEvent)
-	if len(titles) != 1 || !eventTitle.MatchString(titles[0]) {
-		return "", "", fmt.Errorf("header %s: want one value that matches %s", HeaderEvent, eventTitle)
+	title, err := r.Named(HeaderEvent, eventTitle)
+	if err != nil {
+		return "", "", err
 	}
-	return id, strings.ReplaceAll(strings.ToLower(strings.TrimSuffix(titles[0], " Hook")), " ", "_"), nil
+	return id, strings.ReplaceAll(strings.ToLower(strings.TrimSuffix(title, " Hook")), " ", "_"), nil
 }
