@@ -70,12 +70,7 @@ func (p runPayload) event() (webhook.Event, error) {
 		// Without it nobody can tell a fork from the repository itself, and the two are trusted differently.
 		return webhook.Ignore(IgnoredNoHeadRepository), nil
 	}
-	var c payload.Checks
-	f := p.failure(&c)
-	if err := c.Err(); err != nil {
-		return webhook.Event{}, err
-	}
-	return webhook.Event{Kind: kind, Failure: f}, nil
+	return told(kind, p.failure)
 }
 
 func (p runPayload) failure(c *payload.Checks) ci.Failure {
@@ -155,12 +150,7 @@ func (p jobPayload) event() (webhook.Event, error) {
 	if reason != "" {
 		return webhook.Ignore(reason), nil
 	}
-	var c payload.Checks
-	f := p.failure(&c)
-	if err := c.Err(); err != nil {
-		return webhook.Event{}, err
-	}
-	return webhook.Event{Kind: webhook.Failure, Failure: f}, nil
+	return told(webhook.Failure, p.failure)
 }
 
 func (p jobPayload) failure(c *payload.Checks) ci.Failure {

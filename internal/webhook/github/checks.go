@@ -67,12 +67,7 @@ func (p checkPayload) event() (webhook.Event, error) {
 	if reason != "" {
 		return webhook.Ignore(reason), nil
 	}
-	var c payload.Checks
-	f := p.failure(&c)
-	if err := c.Err(); err != nil {
-		return webhook.Event{}, err
-	}
-	return webhook.Event{Kind: webhook.Failure, Failure: f}, nil
+	return told(webhook.Failure, p.failure)
 }
 
 // unusable is the reason for which a failed check does not count, and empty for one that does.
@@ -181,12 +176,7 @@ func (p suitePayload) event() (webhook.Event, error) {
 	if reason != "" {
 		return webhook.Ignore(reason), nil
 	}
-	var c payload.Checks
-	f := p.failure(&c)
-	if err := c.Err(); err != nil {
-		return webhook.Event{}, err
-	}
-	return webhook.Event{Kind: kind, Failure: f}, nil
+	return told(kind, p.failure)
 }
 
 func (p suitePayload) failure(c *payload.Checks) ci.Failure {

@@ -182,3 +182,13 @@ func Repository(body payload.Object) (owner, name string) {
 	}
 	return owner, name
 }
+
+// told is the event that a payload tells of, if its fields are within their bounds.
+func told(kind string, read func(*payload.Checks) ci.Failure) (webhook.Event, error) {
+	var c payload.Checks
+	f := read(&c)
+	if err := c.Err(); err != nil {
+		return webhook.Event{}, err
+	}
+	return webhook.Event{Kind: kind, Failure: f}, nil
+}

@@ -49,12 +49,7 @@ func (p statusPayload) event() (webhook.Event, error) {
 	if reason != "" {
 		return webhook.Ignore(reason), nil
 	}
-	var c payload.Checks
-	f := p.failure(&c, branch)
-	if err := c.Err(); err != nil {
-		return webhook.Event{}, err
-	}
-	return webhook.Event{Kind: kind, Failure: f}, nil
+	return told(kind, func(c *payload.Checks) ci.Failure { return p.failure(c, branch) })
 }
 
 // branch is one whose head the commit is, and empty for none: the payload lists up to ten branches of the repository
