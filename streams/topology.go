@@ -59,6 +59,7 @@ func Topology(s Settings) []Row {
 			Stream: jetstream.StreamConfig{
 				Name: Runs, Subjects: []string{"runs.ready.>"}, Description: "doorbells: a run may start",
 				Retention: jetstream.WorkQueuePolicy, Discard: jetstream.DiscardNew, MaxBytes: gib / 4, Duplicates: 2 * time.Hour,
+				PersistMode: eventsPersist(s),
 			},
 			Consumers: []jetstream.ConsumerConfig{consumer(RunnerConsumer, s.MaxAttempts, s.backoffs())},
 		},
@@ -66,6 +67,7 @@ func Topology(s Settings) []Row {
 			Stream: jetstream.StreamConfig{
 				Name: Fixes, Subjects: []string{"fixes.ready.>"}, Description: "doorbells: a verified fix may be published",
 				Retention: jetstream.WorkQueuePolicy, Discard: jetstream.DiscardNew, MaxBytes: gib / 4, Duplicates: 2 * time.Hour,
+				PersistMode: eventsPersist(s),
 			},
 			Consumers: []jetstream.ConsumerConfig{consumer(PublisherConsumer, 10, patient)},
 		},
