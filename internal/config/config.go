@@ -178,13 +178,6 @@ type Rules struct {
 // ScannerTimeout is the time for one scanner to look at one tree.
 func (r Rules) ScannerTimeout() time.Duration { return seconds(r.ScannerSeconds) }
 
-// PullRequests is who the commits are by, and how pull requests are opened.
-type PullRequests struct {
-	AgentName        string `env:"AGENT_NAME" envDefault:"sre-agent" for:"publisher,all" check:"person" desc:"Author of the commits."`
-	AgentEmail       string `env:"AGENT_EMAIL" envDefault:"sre-agent@sre-agent.invalid" for:"throttle,publisher,all" check:"email" desc:"Address of the commits' author. Set it to the bot account's own, so that the forge shows who it was. Failures of commits by this author are ignored: working on them could be a loop."`
-	PullRequestDraft bool   `env:"PULL_REQUEST_DRAFT" envDefault:"false" for:"publisher,all" desc:"Open pull requests as drafts."`
-}
-
 // Logging is how a program writes its log, always to standard error.
 type Logging struct {
 	LogFormat string `env:"LOG_FORMAT" envDefault:"json" allowed:"json,text" desc:"Form of the log lines."`

@@ -140,12 +140,29 @@ func (p *Pusher) Push(ctx context.Context, mirror *gitrepo.Mirror, remote gitrep
 			return err
 		}
 	}
-	out, err := p.update(ctx, mirror, remote, commit, branch, expectedOld)
+	out, err := p.update(ctx, gitrepo.Cmd{GitDir: mirror.Dir(), Remote: &remote}, commit, branch, expectedOld)
+	if err != nil && strings.Contains(out, "(shallow update not allowed)") {
+		out, err = p.pushWhole(ctx, mirror, remote, commit, branch, expectedOld)
+	}
 	if err == nil {
 		p.log.InfoContext(ctx, "pushed", "branch", branch, "commit", commit)
 		return nil
 	}
 	return fmt.Errorf("push %s to %s: %w", commit, branch, rejected(out, err))
+}
+
+// pushWhole pushes with the history that a mirror has not: to a fork that lags behind its repository.
+func (p *Pusher) pushWhole(ctx context.Context, mirror *gitrepo.Mirror, remote gitrepo.Remote, commit, branch, expectedOld string) (string, error) {
+	base, err := p.git.Run(ctx, gitrepo.Cmd{GitDir: mirror.Dir(), Args: []string{"rev-parse", "--verify", commit + "^"}})
+	if err != nil {
+		return "", err
+	}
+	whole, err := mirror.Whole(ctx, strings.TrimSpace(string(base)))
+	if err != nil {
+		return "", err
+	}
+	from := gitrepo.Cmd{GitDir: whole, Objects: filepath.Join(mirror.Dir(), "objects"), Remote: &remote}
+	return p.update(ctx, from, commit, branch, expectedOld)
 }
 
 // Delete removes branch if it is at expectedOld, else ErrLease. One that is gone already is a success. The permanent
@@ -157,7 +174,7 @@ func (p *Pusher) Delete(ctx context.Context, mirror *gitrepo.Mirror, remote gitr
 	if err := gitrepo.CheckCommit(expectedOld); err != nil {
 		return err
 	}
-	out, err := p.update(ctx, mirror, remote, "", branch, expectedOld)
+	out, err := p.update(ctx, gitrepo.Cmd{GitDir: mirror.Dir(), Remote: &remote}, "", branch, expectedOld)
 	if err == nil {
 		p.log.InfoContext(ctx, "deleted", "branch", branch, "commit", expectedOld)
 		return nil
@@ -171,16 +188,14 @@ func (p *Pusher) Delete(ctx context.Context, mirror *gitrepo.Mirror, remote gitr
 	return fmt.Errorf("delete %s: %w", branch, err)
 }
 
-// update moves branch from expectedOld to commit; an empty commit deletes it.
-func (p *Pusher) update(ctx context.Context, mirror *gitrepo.Mirror, remote gitrepo.Remote, commit, branch, expectedOld string) (string, error) {
+// update moves branch from expectedOld to commit; an empty commit deletes it. From says whose objects go to which remote.
+func (p *Pusher) update(ctx context.Context, from gitrepo.Cmd, commit, branch, expectedOld string) (string, error) {
 	ref := "refs/heads/" + branch
-	out, err := p.git.Run(ctx, gitrepo.Cmd{
-		GitDir: mirror.Dir(), Remote: &remote,
-		Args: []string{
-			"push", "--porcelain", "--no-verify", "--no-signed", "--no-follow-tags", "--no-recurse-submodules", "--no-mirror", "--thin",
-			"--force-with-lease=" + ref + ":" + expectedOld, "--", "origin", commit + ":" + ref,
-		},
-	})
+	from.Args = []string{
+		"push", "--porcelain", "--no-verify", "--no-signed", "--no-follow-tags", "--no-recurse-submodules", "--no-mirror", "--thin",
+		"--force-with-lease=" + ref + ":" + expectedOld, "--", "origin", commit + ":" + ref,
+	}
+	out, err := p.git.Run(ctx, from)
 	return string(out), err
 }
 

@@ -19,6 +19,7 @@ type Forge interface {
 
 // PullRequests finds and opens pull requests.
 type PullRequests interface {
+	// FindPullRequests looks for a branch of this very repository, or, given "owner:branch", of that owner's fork.
 	FindPullRequests(ctx context.Context, owner, name, branch string) ([]forge.PullRequest, error)
 	OpenPullRequests(ctx context.Context, owner, name string) ([]forge.PullRequest, error)
 	CreatePullRequest(ctx context.Context, owner, name string, pr forge.NewPullRequest) (forge.PullRequest, error)

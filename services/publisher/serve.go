@@ -46,7 +46,7 @@ func Serve(ctx context.Context, env *program.Env) error {
 	defer bus.Close()
 	p.Announce(env, bus.Ready)
 	service := &Service{
-		Store: p.Store, Target: Targets(origin.Forges(cfg), forges), Git: mirrors, Review: Rules{Scanner: scanner, Policy: rules},
+		Store: p.Store, Target: ViaFork(forkOwner(cfg), Targets(origin.Forges(cfg), forges)), Git: mirrors, Review: Rules{Scanner: scanner, Policy: rules},
 		Events: bus, Counters: env.Telemetry.Counters, Log: env.Log, Holder: env.Holder, TTL: leaseOf(cfg), Redact: env.Redact.String, Draft: cfg.PullRequestDraft,
 	}
 	return bus.Consume(ctx, streams.Worker{
@@ -72,5 +72,23 @@ func newMirrors(env *program.Env, forges map[string]Writer) (*Mirrors, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("DATA_DIR: %w", err)
 	}
-	return &Mirrors{Push: push, Dir: dir, Remote: remotes(forges), Name: cfg.AgentName, Email: cfg.AgentEmail}, nil
+	m := &Mirrors{
+		Push: push, Dir: dir, Remote: remotes(forges), Name: cfg.AgentName, Email: cfg.AgentEmail, CommitterName: cfg.CommitterName,
+		CommitterEmail: cfg.CommitterEmail, SignOff: cfg.CommitSignOff, ForkOwner: forkOwner(cfg),
+	}
+	if cfg.SigningKeyFile != "" {
+		if m.Signer, err = gitpush.LoadSigner(cfg.SigningKeyFile); err != nil {
+			return nil, fmt.Errorf("COMMIT_SIGNING_KEY_FILE: %w", err)
+		}
+		env.Log.Info("commits are signed", "kind", m.Signer.Kind, "key", m.Signer.Name)
+	}
+	return m, nil
+}
+
+// forkOwner owns the forks that are pushed to, or is empty when the repositories themselves are.
+func forkOwner(cfg *config.Config) string {
+	if cfg.PublishVia == config.ViaFork {
+		return cfg.PublishForkOwner
+	}
+	return ""
 }

@@ -51,9 +51,10 @@ type pullRequest struct {
 }
 
 type ref struct {
-	Ref  string `json:"ref"`
-	SHA  string `json:"sha"`
-	Repo *struct {
+	Label string `json:"label"` // owner:branch
+	Ref   string `json:"ref"`
+	SHA   string `json:"sha"`
+	Repo  *struct {
 		ID int64 `json:"id"`
 	} `json:"repo"`
 }
@@ -70,13 +71,18 @@ func (p pullRequest) fromFork() bool {
 	return p.Head.Repo == nil || p.Base.Repo == nil || p.Head.Repo.ID != p.Base.Repo.ID
 }
 
-// FindPullRequests lists the pull requests, in every state, from a branch of this repository.
+// FindPullRequests lists the pull requests, in every state, from a branch of this repository, or, given "owner:branch",
+// of that owner's fork.
 func (c *Client) FindPullRequests(ctx context.Context, owner, name, branch string) ([]forge.PullRequest, error) {
 	path, err := httpapi.Path("repos", owner, name, "pulls")
 	if err != nil {
 		return nil, fmt.Errorf("find pull requests: %w", err)
 	}
-	query := url.Values{"head": {owner + ":" + branch}, "state": {"all"}, "per_page": {strconv.Itoa(pageSize)}}
+	head, fork := branch, strings.Contains(branch, ":") // no branch has one in its name
+	if !fork {
+		head = owner + ":" + branch
+	}
+	query := url.Values{"head": {head}, "state": {"all"}, "per_page": {strconv.Itoa(pageSize)}}
 	var out []forge.PullRequest
 	for page := 1; page <= maxPages; page++ {
 		query.Set("page", strconv.Itoa(page))
@@ -87,7 +93,7 @@ func (c *Client) FindPullRequests(ctx context.Context, owner, name, branch strin
 		}
 		for _, p := range got {
 			// GitHub ignores a head filter that it can't read and lists everything, so look again.
-			if p.Head.Ref == branch && !p.fromFork() {
+			if p.fromFork() == fork && (fork && strings.EqualFold(p.Head.Label, head) || p.Head.Ref == branch) {
 				out = append(out, p.public())
 			}
 		}
@@ -105,7 +111,11 @@ func (c *Client) CreatePullRequest(ctx context.Context, owner, name string, pr f
 	if err != nil {
 		return forge.PullRequest{}, fmt.Errorf("create pull request: %w", err)
 	}
-	in := map[string]any{"title": pr.Title, "head": pr.Head, "base": pr.Base, "body": pr.Body, "draft": pr.Draft}
+	head := pr.Head
+	if pr.HeadOwner != "" {
+		head = pr.HeadOwner + ":" + head
+	}
+	in := map[string]any{"title": pr.Title, "head": head, "base": pr.Base, "body": pr.Body, "draft": pr.Draft}
 	var got pullRequest
 	if err := c.post(ctx, path, in, &got); err != nil {
 		return forge.PullRequest{}, fmt.Errorf("create pull request for %s: %w", pr.Head, createFault(err))
