@@ -224,7 +224,7 @@ func (s *Service) open(ctx context.Context, at Target, r store.Run, fix db.Fix, 
 		return ending{}, fault.Perm("bad_evidence", err)
 	}
 	pr, err := at.Forge.CreatePullRequest(ctx, at.Owner, at.Name, forge.NewPullRequest{
-		Title: title(fix), Head: pub.Branch, Base: pub.BaseBranch, Body: body(r, fix, report), Draft: s.Draft,
+		Title: title(r, fix, report), Head: pub.Branch, Base: pub.BaseBranch, Body: body(at, r, fix, report), Draft: s.Draft,
 	})
 	if errors.Is(err, forge.ErrExists) {
 		found, err := s.existing(ctx, at, r, pub.Branch)

@@ -252,10 +252,10 @@ func TestAFixBecomesOnePullRequest(t *testing.T) {
 		t.Fatalf("%s(%s) %s, %d pull requests", got.State, got.Reason, got.Explanation, len(prs))
 	}
 	pr := prs[0]
-	if pr.Base != "main" || pr.Head != r.branch() || pr.Title != "Greet the world" {
+	if pr.Base != "main" || pr.Head != r.branch() || pr.Title != "greeter: Greet the world so that grep -q World hello.txt passes" {
 		t.Errorf("%+v", pr)
 	}
-	for _, want := range []string{"grep -q World hello.txt", "exit code 1", "exit code 0", "danger score 5", "How to say no", patch.Digest([]byte(diff))} {
+	for _, want := range []string{"grep -q World hello.txt", "exit code 1", "exit code 0", "Danger score: 5", "`/sre-agent off`", patch.Digest([]byte(diff))} {
 		if !strings.Contains(pr.Body, want) {
 			t.Errorf("the body lacks %q:\n%s", want, pr.Body)
 		}
