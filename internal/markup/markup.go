@@ -124,3 +124,17 @@ func Link(label, to string) string {
 	}
 	return "[" + label + "](" + to + ")"
 }
+
+// Block puts a text of ours into a code fence, uncut: what is read again by a program. Its lines are plain already; one
+// that begins with a slash is indented by a blank, as in Fence.
+func Block(kind, text string) string {
+	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
+	for i, l := range lines {
+		if strings.HasPrefix(l, "/") {
+			lines[i] = " " + l
+		}
+	}
+	clean := strings.Join(lines, "\n")
+	ticks := strings.Repeat("`", max(3, longestRun(clean)+1))
+	return ticks + kind + "\n" + clean + "\n" + ticks + "\n"
+}
