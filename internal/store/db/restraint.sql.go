@@ -95,7 +95,7 @@ func (q *Queries) CountPullRequests(ctx context.Context, repositoryID int64) (Co
 }
 
 const findIncident = `-- name: FindIncident :one
-select p.run_id, p.generation, p.fingerprint, p.digest, p.branch, p.base_branch, p.commit_id, p.state, p.reason, p.pr_number, p.pr_url, p.pr_state, p.created_at, p.updated_at, p.repository_id, p.incident, p.reverted_at from publications p
+select p.run_id, p.generation, p.fingerprint, p.digest, p.branch, p.base_branch, p.commit_id, p.state, p.reason, p.pr_number, p.pr_url, p.pr_state, p.created_at, p.updated_at, p.repository_id, p.incident, p.reverted_at, p.receipt, p.receipt_minisig from publications p
 where p.incident = $1::text and p.incident <> '' and p.run_id <> $2 and p.state <> 'refused' and p.pr_state in ('none', 'open')
   and p.created_at > now() - make_interval(secs => $3::float8)
 order by p.created_at limit 1
@@ -129,6 +129,8 @@ func (q *Queries) FindIncident(ctx context.Context, arg FindIncidentParams) (Pub
 		&i.RepositoryID,
 		&i.Incident,
 		&i.RevertedAt,
+		&i.Receipt,
+		&i.ReceiptMinisig,
 	)
 	return i, err
 }
@@ -176,7 +178,7 @@ func (q *Queries) Followers(ctx context.Context, id int64) ([]int64, error) {
 }
 
 const getPublicationOf = `-- name: GetPublicationOf :one
-select run_id, generation, fingerprint, digest, branch, base_branch, commit_id, state, reason, pr_number, pr_url, pr_state, created_at, updated_at, repository_id, incident, reverted_at from publications where run_id = $1 and generation = $2 for update
+select run_id, generation, fingerprint, digest, branch, base_branch, commit_id, state, reason, pr_number, pr_url, pr_state, created_at, updated_at, repository_id, incident, reverted_at, receipt, receipt_minisig from publications where run_id = $1 and generation = $2 for update
 `
 
 type GetPublicationOfParams struct {
@@ -205,6 +207,8 @@ func (q *Queries) GetPublicationOf(ctx context.Context, arg GetPublicationOfPara
 		&i.RepositoryID,
 		&i.Incident,
 		&i.RevertedAt,
+		&i.Receipt,
+		&i.ReceiptMinisig,
 	)
 	return i, err
 }
@@ -327,7 +331,7 @@ func (q *Queries) NextOfHour(ctx context.Context, arg NextOfHourParams) (float64
 }
 
 const openPublications = `-- name: OpenPublications :many
-select p.run_id, p.generation, p.fingerprint, p.digest, p.branch, p.base_branch, p.commit_id, p.state, p.reason, p.pr_number, p.pr_url, p.pr_state, p.created_at, p.updated_at, p.repository_id, p.incident, p.reverted_at from publications p
+select p.run_id, p.generation, p.fingerprint, p.digest, p.branch, p.base_branch, p.commit_id, p.state, p.reason, p.pr_number, p.pr_url, p.pr_state, p.created_at, p.updated_at, p.repository_id, p.incident, p.reverted_at, p.receipt, p.receipt_minisig from publications p
 where p.repository_id = $1 and p.state <> 'refused' and p.pr_state = 'open' order by p.created_at limit $2
 `
 
@@ -364,6 +368,8 @@ func (q *Queries) OpenPublications(ctx context.Context, arg OpenPublicationsPara
 			&i.RepositoryID,
 			&i.Incident,
 			&i.RevertedAt,
+			&i.Receipt,
+			&i.ReceiptMinisig,
 		); err != nil {
 			return nil, err
 		}
@@ -425,7 +431,7 @@ func (q *Queries) ResumeFix(ctx context.Context, arg ResumeFixParams) (Run, erro
 const revertPublication = `-- name: RevertPublication :one
 update publications set reverted_at = coalesce(reverted_at, now()), updated_at = now()
 where run_id = $1 and generation = $2 and pr_state = 'merged'
-returning run_id, generation, fingerprint, digest, branch, base_branch, commit_id, state, reason, pr_number, pr_url, pr_state, created_at, updated_at, repository_id, incident, reverted_at
+returning run_id, generation, fingerprint, digest, branch, base_branch, commit_id, state, reason, pr_number, pr_url, pr_state, created_at, updated_at, repository_id, incident, reverted_at, receipt, receipt_minisig
 `
 
 type RevertPublicationParams struct {
@@ -454,6 +460,8 @@ func (q *Queries) RevertPublication(ctx context.Context, arg RevertPublicationPa
 		&i.RepositoryID,
 		&i.Incident,
 		&i.RevertedAt,
+		&i.Receipt,
+		&i.ReceiptMinisig,
 	)
 	return i, err
 }
