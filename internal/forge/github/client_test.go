@@ -98,7 +98,7 @@ func TestCreateThenFindInEveryState(t *testing.T) {
 		}
 		wanted := forge.PullRequest{
 			Number: n, URL: fmt.Sprintf("%s/acme/shop/pull/%d", s.URL(), n), State: forge.Open,
-			HeadRef: "fix", HeadSHA: head, BaseRef: "main",
+			HeadRef: "fix", HeadSHA: head, BaseRef: "main", Author: "sre-agent",
 		}
 		if diff := cmp.Diff(wanted, pr); diff != "" {
 			t.Errorf("created (-want +got):\n%s", diff)
