@@ -23,7 +23,7 @@ type Signer struct {
 // LoadSigner reads a private key, of SSH or of OpenPGP as its content says, from a file that nobody else may read. The
 // key has to be without a passphrase. SSH keys are Ed25519 or RSA; OpenPGP ones are EdDSA or RSA.
 func LoadSigner(path string) (*Signer, error) {
-	data, err := readPrivate(path)
+	data, err := ReadPrivate(path)
 	if err != nil {
 		return nil, err
 	}
@@ -47,9 +47,9 @@ func parseSigner(data []byte) (*Signer, error) {
 	}
 }
 
-// readPrivate reads a file that is ours alone. A group may read a file that is not ours: that is how Kubernetes mounts a
+// ReadPrivate reads a file that is ours alone. A group may read a file that is not ours: that is how Kubernetes mounts a
 // secret for a process that is not root.
-func readPrivate(path string) ([]byte, error) {
+func ReadPrivate(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err

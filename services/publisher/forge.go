@@ -23,6 +23,7 @@ type PullRequests interface {
 	FindPullRequests(ctx context.Context, owner, name, branch string) ([]forge.PullRequest, error)
 	OpenPullRequests(ctx context.Context, owner, name string) ([]forge.PullRequest, error)
 	CreatePullRequest(ctx context.Context, owner, name string, pr forge.NewPullRequest) (forge.PullRequest, error)
+	AddLabels(ctx context.Context, owner, name string, number int, labels []string) error
 	ChangedFiles(ctx context.Context, owner, name string, number int) ([]forge.FileChange, error)
 }
 
@@ -30,6 +31,7 @@ type PullRequests interface {
 type Comments interface {
 	Comments(ctx context.Context, owner, name string, number int) ([]forge.Comment, error)
 	Comment(ctx context.Context, owner, name string, number int, body string) (forge.Comment, error)
+	EditComment(ctx context.Context, owner, name string, number int, id, body string) error
 }
 
 // Commits says what stands in a repository just now.

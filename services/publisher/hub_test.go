@@ -29,6 +29,34 @@ type hub struct {
 	after bool
 	// looks fails every look at checks.
 	looks error
+	// labels are those of each pull request; mark fails to set them.
+	labels map[int][]string
+	mark   error
+}
+
+func (h *hub) AddLabels(_ context.Context, _, _ string, number int, labels []string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.mark != nil {
+		return h.mark
+	}
+	if h.labels == nil {
+		h.labels = map[int][]string{}
+	}
+	h.labels[number] = labels
+	return nil
+}
+
+func (h *hub) EditComment(_ context.Context, _, _ string, _ int, id, body string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for i := range h.comments {
+		if h.comments[i].ID == id {
+			h.comments[i].Body = body
+			return nil
+		}
+	}
+	return fmt.Errorf("no comment %s", id)
 }
 
 func (h *hub) OpenPullRequests(ctx context.Context, owner, name string) ([]forge.PullRequest, error) {

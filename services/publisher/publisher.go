@@ -91,6 +91,8 @@ type Service struct {
 	Redact func(string) string
 	// Draft opens pull requests as drafts.
 	Draft bool
+	// Receipts signs what is published; nil leaves it unsigned.
+	Receipts *Receipts
 }
 
 // Reviewer checks a diff once more, by itself: rules and secrets. It returns a permanent error when the diff
@@ -134,6 +136,9 @@ func (s *Service) Handle(ctx context.Context, m *streams.Message) streams.Outcom
 	})
 	defer stop() // a panic must not leave the heartbeat behind: it would hold the run for ever
 	end, err := s.publish(held, r)
+	if err == nil {
+		s.dress(held, r, end)
+	}
 	lost := lease.Lost(held)
 	stop()
 	if lost != nil {

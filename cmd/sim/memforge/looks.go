@@ -64,6 +64,23 @@ func (f *Forge) Comment(_ context.Context, owner, name string, number int, body 
 	return c, nil
 }
 
+// EditComment is publisher.Forge's.
+func (f *Forge) EditComment(_ context.Context, owner, name string, number int, id, body string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	all := f.comments[fmt.Sprintf("%s/%s#%d", owner, name, number)]
+	for i := range all {
+		if all[i].ID == id {
+			all[i].Body = body
+			return nil
+		}
+	}
+	return fmt.Errorf("no comment %s on %s/%s#%d", id, owner, name, number)
+}
+
+// AddLabels is publisher.Forge's: nobody looks at labels here.
+func (f *Forge) AddLabels(context.Context, string, string, int, []string) error { return nil }
+
 // Settings is publisher.Git's: no repository has any here.
 func (f *Forge) Settings(_ context.Context, at origin.Place, _ string) (*repoconfig.Config, error) {
 	f.mu.Lock()

@@ -232,6 +232,14 @@ func (f forgeOf) Comment(ctx context.Context, owner, name string, number int, bo
 	})
 }
 
+func (f forgeOf) EditComment(ctx context.Context, owner, name string, number int, id, body string) error {
+	return f.p.step(ctx, op{dep: hub, name: "edit comment"}, func() error { return f.p.w.forge.EditComment(ctx, owner, name, number, id, body) })
+}
+
+func (f forgeOf) AddLabels(ctx context.Context, owner, name string, number int, labels []string) error {
+	return f.p.step(ctx, op{dep: hub, name: "add labels"}, func() error { return f.p.w.forge.AddLabels(ctx, owner, name, number, labels) })
+}
+
 func (g gitOf) Settings(ctx context.Context, at origin.Place, branch string) (*repoconfig.Config, error) {
 	return call(ctx, g.p, op{dep: hub, name: "settings"}, func() (*repoconfig.Config, error) { return g.p.w.forge.Settings(ctx, at, branch) })
 }
