@@ -99,13 +99,13 @@ func Clip(s string, most int) string {
 
 // triggers is what forges act on in plain text: mentions, references by sign or by word, and addresses, behind a closing
 // keyword or not. The blank goes between the sign and what follows it.
-var triggers = regexp.MustCompile(`(?i)([@#!$%&^~]|\bgh-|\bab#|://|\bwww\.)([\pL\pN_"{\[/(-])`)
+var triggers = regexp.MustCompile(`(?i)([@#]|\bgh-|\bab#|://|\bwww\.)([\pL\pN_"{\[/(-])|([!$%&^~])(\pN)`)
 
 // Inert makes text fit for a title or a commit message: on one line, and without what a forge acts on there.
 func Inert(text string) string {
 	s := strings.Join(strings.Fields(Plain(text)), " ")
 	for { // what follows a sign may be a sign
-		next := triggers.ReplaceAllString(s, "$1 $2")
+		next := triggers.ReplaceAllString(s, "$1$3 $2$4")
 		if next == s {
 			break
 		}

@@ -13,6 +13,8 @@ import (
 	"github.com/sre-agent/sre-agent/internal/markup"
 )
 
+//go:generate sh -c "go run ./gendoc < ../../docs/pull-requests.md > ../../docs/pull-requests.md.new && mv ../../docs/pull-requests.md.new ../../docs/pull-requests.md"
+
 const (
 	maxTitle   = 200
 	maxSubject = 100

@@ -111,3 +111,34 @@ func TestWhatCantBeMarkedIsPublishedAllTheSame(t *testing.T) {
 		})
 	}
 }
+
+// TestLabelsAndReceiptGoOverHTTP has GitHub's client speak to the local forge, whose requests its description checks.
+func TestLabelsAndReceiptGoOverHTTP(t *testing.T) {
+	r := newRig(t)
+	s, key := r.signing()
+	s.Target = r.at(plainHub{r.hub})
+	r.publish(s)
+	pr := r.prs()[0]
+	if diff := cmp.Diff([]string{"sre-agent", "safe"}, pr.Labels); diff != "" || len(pr.Comments) != 1 {
+		t.Fatalf("%s, %d comments", diff, len(pr.Comments))
+	}
+	signed, err := receipt.FromComment(pr.Comments[0].Body)
+	if err != nil || !receipt.Verify(signed, receipt.Asked{Key: key.Public(), PR: pr.URL}).OK {
+		t.Errorf("%v\n%s", err, pr.Comments[0].Body)
+	}
+}
+
+// plainHub is the hub with its own labels and comments left to the local forge.
+type plainHub struct{ *hub }
+
+func (p plainHub) AddLabels(ctx context.Context, owner, name string, number int, labels []string) error {
+	return p.Client.AddLabels(ctx, owner, name, number, labels)
+}
+
+func (p plainHub) Comments(ctx context.Context, owner, name string, number int) ([]forge.Comment, error) {
+	return p.Client.Comments(ctx, owner, name, number)
+}
+
+func (p plainHub) Comment(ctx context.Context, owner, name string, number int, body string) (forge.Comment, error) {
+	return p.Client.Comment(ctx, owner, name, number, body)
+}
