@@ -62,6 +62,8 @@ type Config struct {
 	Prepare *[]string `yaml:"prepare"`
 	// InstallScripts lets the packages that Prepare installs run their scripts.
 	InstallScripts bool `yaml:"install_scripts"`
+	// Rerun is false where a provider must not be asked to run a failure again that the code is not to blame for.
+	Rerun *bool `yaml:"rerun"`
 }
 
 // Check names the command that is red when a workflow's job is red. An empty Workflow or Job fits every one.
@@ -128,7 +130,7 @@ func explain(err error) error {
 	}
 	advice := "correct it"
 	if strings.Contains(e.GetMessage(), "unknown field") {
-		advice = "remove it or correct its name; known are version, mode, checks (workflow, job, run), fixers, custom_fixers (name, when, tool, fix, touches, check), prepare, install_scripts and policy (allow, forbid, max_files, max_added_lines, max_removed_lines, max_bytes, max_safe_danger)"
+		advice = "remove it or correct its name; known are version, mode, checks (workflow, job, run), fixers, custom_fixers (name, when, tool, fix, touches, check), prepare, install_scripts, rerun and policy (allow, forbid, max_files, max_added_lines, max_removed_lines, max_bytes, max_safe_danger)"
 	}
 	return fmt.Errorf("%s, line %d: %s: %s", Path, e.GetToken().Position.Line, firstLine(e.GetMessage()), advice)
 }
@@ -246,6 +248,10 @@ func (c *Config) CheckFor(workflow, job string) (string, bool) {
 func sameWorkflow(want, have string) bool {
 	return strings.EqualFold(want, have) || (strings.Contains(have, "/") && strings.EqualFold(want, path.Base(have)))
 }
+
+// Reruns says whether a provider may be asked to run a failure again: where pull requests may be opened, unless the
+// file says no.
+func (c *Config) Reruns() bool { return c.Mode == ModePR && (c.Rerun == nil || *c.Rerun) }
 
 // Allows says whether the repository lets a fixer work; without a list, all may.
 func (c *Config) Allows(fixer string) bool {

@@ -89,6 +89,8 @@ type End struct {
 	Fingerprint string
 	// Evidence is the stages' results as a JSON array.
 	Evidence json.RawMessage
+	// Rerun says that the provider is to be asked to run it once more; its reason is then infrastructure or flaky.
+	Rerun bool
 }
 
 // EndRun ends a run from the hands of its runner.
@@ -100,7 +102,10 @@ func (s *Store) EndRun(ctx context.Context, id, fence int64, e End) error {
 		if err != nil {
 			return err
 		}
-		return changed(q.EndRun(ctx, endParams(id, fence, e)))
+		if err := changed(q.EndRun(ctx, endParams(id, fence, e))); err != nil || !e.Rerun {
+			return err
+		}
+		return q.WantRerun(ctx, db.WantRerunParams{RunID: id, Why: e.Reason})
 	})
 }
 
