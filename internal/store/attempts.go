@@ -68,14 +68,25 @@ type End struct {
 	Fingerprint string
 	// Evidence is the stages' results as a JSON array.
 	Evidence json.RawMessage
+	// Rerun says that the provider is to be asked to run it once more; its reason is then infrastructure or flaky.
+	Rerun bool
 }
 
 // EndRun ends a run from the hands of its runner.
 func (s *Store) EndRun(ctx context.Context, id, fence int64, e End) error {
 	p := endParams(id, fence, e)
-	return changed(s.q.EndAttemptedRun(ctx, db.EndAttemptedRunParams{
+	end := db.EndAttemptedRunParams{
 		ID: id, Fence: fence, State: p.State, Reason: p.Reason, Explanation: p.Explanation, Fingerprint: p.Fingerprint, Evidence: evidence(e.Evidence),
-	}))
+	}
+	if !e.Rerun {
+		return changed(s.q.EndAttemptedRun(ctx, end))
+	}
+	return s.inTx(ctx, "end run", func(q *db.Queries) error {
+		if err := changed(q.EndAttemptedRun(ctx, end)); err != nil {
+			return err
+		}
+		return q.WantRerun(ctx, db.WantRerunParams{RunID: id, Why: e.Reason})
+	})
 }
 
 func endParams(id, fence int64, e End) db.EndRunParams {

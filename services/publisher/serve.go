@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/sre-agent/sre-agent/internal/config"
@@ -48,6 +49,17 @@ func Serve(ctx context.Context, env *program.Env) error {
 	service := &Service{
 		Store: p.Store, Forge: github.New(cfg.GitHubAPIURL, cfg.WriteToken.Reveal(), nil), Git: mirrors, Review: Rules{Scanner: scanner, Policy: rules},
 		Events: bus, Counters: env.Telemetry.Counters, Log: env.Log, Holder: env.Holder, TTL: leaseOf(cfg), Redact: env.Redact.String, Draft: cfg.PullRequestDraft,
+	}
+	if cfg.RerunFailed {
+		reruns := &Reruns{
+			Store: p.Store, Providers: map[string]Rerunner{"github": github.New(cfg.GitHubAPIURL, cfg.WriteToken.Reveal(), nil)},
+			Events: bus, Log: env.Log, Redact: env.Redact.String,
+		}
+		looping, stop := context.WithCancel(ctx)
+		var loop sync.WaitGroup
+		loop.Go(func() { reruns.Loop(looping) })
+		defer loop.Wait()
+		defer stop()
 	}
 	return bus.Consume(ctx, streams.Worker{
 		Consumer: streams.PublisherConsumer, Workers: cfg.PublisherWorkers, Handle: service.Handle, Grace: cfg.ShutdownGrace(),

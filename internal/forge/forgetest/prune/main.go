@@ -31,6 +31,8 @@ func operations() map[string][]string {
 		"/repos/{owner}/{repo}/actions/jobs/{job_id}/logs":                           {"get"},
 		"/repos/{owner}/{repo}/actions/runs/{run_id}/attempts/{attempt_number}/logs": {"get"},
 		"/repos/{owner}/{repo}/actions/workflows/{workflow_id}/runs":                 {"get"},
+		"/repos/{owner}/{repo}/actions/runs/{run_id}":                                {"get"},
+		"/repos/{owner}/{repo}/actions/runs/{run_id}/rerun-failed-jobs":              {"post"},
 		"/repos/{owner}/{repo}/hooks/{hook_id}/deliveries":                           {"get"},
 		"/repos/{owner}/{repo}/hooks/{hook_id}/deliveries/{delivery_id}/attempts":    {"post"},
 		"/orgs/{org}/hooks/{hook_id}/deliveries":                                     {"get"},
