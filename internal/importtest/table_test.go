@@ -83,7 +83,7 @@ var rules = []Rule{
 	},
 	{
 		// These parse with libraries that know mail headers and HTTP's header type, so net is in them.
-		From:  []string{"./internal/patch", "./internal/policy", "./internal/fixplan/...", "./internal/webhook/..."},
+		From:  []string{"./internal/patch", "./internal/policy", "./internal/fixplan/...", "./internal/webhook/...", "./internal/origin"},
 		Never: []string{"os/exec", "database/sql", "github.com/jackc/...", "github.com/redis/...", "github.com/nats-io/...", "./internal/store/...", "./internal/httpapi"},
 		Why:   "a pure package has no input and output",
 	},

@@ -20,6 +20,7 @@ import (
 	"github.com/sre-agent/sre-agent/internal/fixplan"
 	"github.com/sre-agent/sre-agent/internal/gitrepo"
 	"github.com/sre-agent/sre-agent/internal/joblog"
+	"github.com/sre-agent/sre-agent/internal/origin"
 	"github.com/sre-agent/sre-agent/internal/patch"
 	"github.com/sre-agent/sre-agent/internal/policy"
 	"github.com/sre-agent/sre-agent/internal/repoconfig"
@@ -69,9 +70,8 @@ type FixPipeline struct {
 	Redact Redactor
 	// Dir holds the mirrors, the caches and the throwaway trees.
 	Dir string
-	// Remote says where a failure's repository is fetched from, with the read-only token, and whether the publisher can
-	// open a pull request there.
-	Remote func(ci.Failure) (remote gitrepo.Remote, publishes bool, err error)
+	// Remote says where a failure's repository is, and how it is fetched from there with the read-only token.
+	Remote func(ci.Failure) (gitrepo.Remote, origin.Place, error)
 	Limits sandbox.Limits
 	// GoProxy is the module proxy of the steps that have a network.
 	GoProxy string
@@ -108,6 +108,7 @@ func (p *FixPipeline) stages() []stage {
 type work struct {
 	run      store.Run
 	dir      string
+	place    origin.Place
 	mirror   *gitrepo.Mirror
 	settings *repoconfig.Config
 	job      joblog.Job

@@ -33,10 +33,11 @@ func (p *FixPipeline) readContext(ctx context.Context, w *work) error {
 	if err := p.Logs.Readable(f); err != nil {
 		return err
 	}
-	remote, publishes, err := p.Remote(f)
+	remote, place, err := p.Remote(f)
 	if err != nil {
 		return err
 	}
+	w.place = place
 	dir := filepath.Join(p.Dir, "mirrors", f.Provider+"-"+ci.ShortKey(f.Repository.ID))
 	if w.mirror, err = p.Git.OpenMirror(ctx, dir, remote); err != nil {
 		return err
@@ -53,13 +54,7 @@ func (p *FixPipeline) readContext(ctx context.Context, w *work) error {
 	if w.files, err = w.mirror.Files(ctx, f.Commit); err != nil {
 		return err
 	}
-	if err := p.readLogs(ctx, w); err != nil {
-		return err
-	}
-	if !publishes && w.settings.Mode != repoconfig.ModeShadow {
-		return fault.Permf("no_publisher", "pull requests can be opened on GitHub alone, and this code is elsewhere; the log's excerpt says what happened")
-	}
-	return nil
+	return p.readLogs(ctx, w)
 }
 
 // readSettings reads the repository's settings from its base branch, never from the failing commit.

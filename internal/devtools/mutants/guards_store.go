@@ -12,7 +12,7 @@ const (
 	schemaFile   = "migrations/00001_core.sql"
 	claimsTest   = "TestTheClaimItselfRefusesWhatIsTooMuchOrTooEarly"
 	crashesTest  = "TestACrashRestsAndThenBlocks"
-	claimFile    = "migrations/00009_claim.sql"
+	claimFile    = "migrations/00007_claim.sql"
 	claimRun     = "create function claim_run("
 )
 
@@ -105,7 +105,7 @@ func fenceGuards() []Guard {
 		{"give back the attempt", runsSQL, "giveBackAttempt", "fence = $4"},
 		{"wait for a retry", runsSQL, "waitForRetry", "fence = $4"},
 		{"claim the publication", pubsSQL, "claimPublication", "fence = $4"},
-		{"intend", pubsSQL, "intendPublication", "runs.fence = $6"},
+		{"intend", pubsSQL, "intendPublication", "runs.fence = $7"},
 		{"advance the publication", pubsSQL, "advancePublication", "runs.fence = $7"},
 		{"give back the publication", pubsSQL, "giveBackPublication", "fence = $5"},
 	} {
