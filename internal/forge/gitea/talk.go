@@ -4,16 +4,17 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/sre-agent/sre-agent/internal/fault"
 	"github.com/sre-agent/sre-agent/internal/forge"
 )
 
 const (
 	maxComments = 1000
-	maxLabels   = 1000
 	labelColor  = "#7f8c8d"
 )
 
@@ -66,13 +67,19 @@ type label struct {
 	Name string `json:"name"`
 }
 
-// AddLabels puts labels on a pull request. The API wants their ids, so those that the repository does not have yet are
-// made first.
+// AddLabels puts labels on a pull request. A server passes over names that neither the repository nor its organisation
+// knows, so those are made and put on in a second go.
 func (c *Client) AddLabels(ctx context.Context, owner, name string, number int, labels []string) error {
-	ids, err := c.labelIDs(ctx, owner, name, labels)
-	if err == nil {
-		var got []label
-		err = c.change(ctx, owner, name, http.MethodPost, forge.ErrNoPullRequest, map[string]any{"labels": ids}, &got, "issues", strconv.Itoa(number), "labels")
+	missing, err := c.putLabels(ctx, owner, name, number, labels)
+	for _, m := range missing {
+		if err == nil {
+			err = c.makeLabel(ctx, owner, name, m)
+		}
+	}
+	if err == nil && len(missing) > 0 {
+		if missing, err = c.putLabels(ctx, owner, name, number, missing); err == nil && len(missing) > 0 {
+			err = fault.Permf("pull_request_rejected", "the server made the label %s and does not put it on", missing[0])
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("label pull request %d: %w", number, err)
@@ -80,27 +87,23 @@ func (c *Client) AddLabels(ctx context.Context, owner, name string, number int, 
 	return nil
 }
 
-func (c *Client) labelIDs(ctx context.Context, owner, name string, wanted []string) ([]int64, error) {
-	there, err := list[label](ctx, c, owner, name, forge.ErrNoPullRequest, nil, maxLabels, "labels")
+// putLabels returns the labels that are not there afterwards.
+func (c *Client) putLabels(ctx context.Context, owner, name string, number int, labels []string) ([]string, error) {
+	var there []label
+	err := c.change(ctx, owner, name, http.MethodPost, forge.ErrNoPullRequest, map[string]any{"labels": labels}, &there, "issues", strconv.Itoa(number), "labels")
 	if err != nil {
-		return nil, refusal(err)
+		return nil, err
 	}
-	known := map[string]int64{}
-	for _, l := range there {
-		known[strings.ToLower(l.Name)] = l.ID
+	return slices.DeleteFunc(slices.Clone(labels), func(wanted string) bool {
+		return slices.ContainsFunc(there, func(l label) bool { return strings.EqualFold(l.Name, wanted) })
+	}), nil
+}
+
+func (c *Client) makeLabel(ctx context.Context, owner, name, text string) error {
+	var made label
+	in := map[string]any{"name": text, "color": labelColor, "description": "Used by sre-agent"}
+	if err := c.change(ctx, owner, name, http.MethodPost, forge.ErrNoPullRequest, in, &made, "labels"); err != nil {
+		return fmt.Errorf("make label %s: %w", text, err)
 	}
-	var ids []int64
-	for _, w := range wanted {
-		id, ok := known[strings.ToLower(w)]
-		if !ok {
-			var made label
-			in := map[string]any{"name": w, "color": labelColor}
-			if err := c.change(ctx, owner, name, http.MethodPost, forge.ErrNoPullRequest, in, &made, "labels"); err != nil {
-				return nil, fmt.Errorf("make label %s: %w", w, err)
-			}
-			id = made.ID
-		}
-		ids = append(ids, id)
-	}
-	return ids, nil
+	return nil
 }
