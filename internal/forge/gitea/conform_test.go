@@ -3,6 +3,7 @@ package gitea_test
 import (
 	"testing"
 
+	"github.com/sre-agent/sre-agent/internal/forge"
 	"github.com/sre-agent/sre-agent/internal/forge/forgetest"
 	"github.com/sre-agent/sre-agent/internal/forge/forgetest/conform"
 	"github.com/sre-agent/sre-agent/internal/forge/forgetest/giteatest"
@@ -55,12 +56,16 @@ func (driver) Secrets() []string { return []string{host.WriteToken} }
 
 func (driver) Answer(conform.Kind) *forgetest.Fault { return nil }
 
-// NewRepository has the label that the suite's lost calls put on a pull request, so that they are one write.
+// NewRepository has the label that the suite's lost calls put on a pull request, so that they are one write. The robot
+// administers it, as only then it is told what others may do.
 func (d driver) NewRepository(name string) (string, error) {
 	if err := d.CreateRepository("acme", name); err != nil {
 		return "", err
 	}
-	d.With("acme", name, func(re *host.Repo) { d.AddLabel(re, "safe") })
+	d.With("acme", name, func(re *host.Repo) {
+		d.AddLabel(re, "safe")
+		re.Members[host.Robot] = forge.AdminPermission
+	})
 	return "acme", nil
 }
 
@@ -73,9 +78,11 @@ func (d driver) Seen(owner, name string) ([]conform.Seen, error) {
 }
 
 func TestGiteaConforms(t *testing.T) {
+	t.Parallel()
 	conform.Run(t, func(t *testing.T) conform.Driver { return start(t, giteatest.Gitea) })
 }
 
 func TestForgejoConforms(t *testing.T) {
+	t.Parallel()
 	conform.Run(t, func(t *testing.T) conform.Driver { return start(t, giteatest.Forgejo) })
 }

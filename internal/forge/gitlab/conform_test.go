@@ -69,5 +69,6 @@ func (d driver) Seen(owner, name string) ([]conform.Seen, error) {
 }
 
 func TestGitLabConforms(t *testing.T) {
+	t.Parallel()
 	conform.Run(t, func(t *testing.T) conform.Driver { return start(t) })
 }

@@ -131,7 +131,7 @@ func (s *Server) answer(e *forgetest.Exchange, r *http.Request) (out reply) {
 			out = notFound()
 		case may < forge.WritePermission && r.Method != http.MethodGet:
 			out = message(http.StatusForbidden, "token does not have at least one of required scope(s): [write:repository]")
-		case e.Operation() == "repoGetRepoPermissions" && may < forge.WritePermission:
+		case e.Operation() == "repoGetRepoPermissions" && re.Members[login] < forge.AdminPermission:
 			out = message(http.StatusForbidden, "Only admins can query all permissions, repo admins can query all repo permissions, collaborators can query only their own")
 		default:
 			out = s.operate(e, r, re, login)
