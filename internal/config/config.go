@@ -29,6 +29,7 @@ type Config struct {
 	Webhooks     `title:"Webhooks"`
 	GitHub       `title:"GitHub"`
 	Reading      `title:"Logs and code of other providers"`
+	Writing      `title:"Pull requests on other forges"`
 	NATS         `title:"NATS"`
 	Database     `title:"PostgreSQL"`
 	Redis        `title:"Redis"`

@@ -2,6 +2,7 @@ package gitlab
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"strconv"
@@ -57,6 +58,8 @@ func (c *Client) readProject(ctx context.Context, owner, name string) (projectIn
 	return got, err
 }
 
+var errNoMember = errors.New("no such member")
+
 // Repository says what GitLab knows about a project and what our token may do there.
 func (c *Client) Repository(ctx context.Context, owner, name string) (forge.Repository, error) {
 	got, err := c.readProject(ctx, owner, name)
@@ -101,9 +104,8 @@ func (c *Client) Permission(ctx context.Context, owner, name, login string) (for
 		State string `json:"state"`
 		access
 	}
-	errStranger := fault.Permf("no_member", "%s is no member", login)
-	_, err = c.get(ctx, owner, name, errStranger, nil, &got, "members", "all", strconv.FormatInt(id, 10))
-	if reason, _ := fault.Reason(err); reason == "no_member" || (err == nil && got.State != "active") {
+	_, err = c.get(ctx, owner, name, errNoMember, nil, &got, "members", "all", strconv.FormatInt(id, 10))
+	if errors.Is(err, errNoMember) || (err == nil && got.State != "active") {
 		return forge.NoPermission, nil
 	}
 	if err != nil {

@@ -107,11 +107,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, s.Violation("answer %d to %s %s: %v", out.status, r.Method, r.URL.EscapedPath(), err), http.StatusInternalServerError)
 		return
 	}
-	for k, v := range out.header {
-		w.Header()[k] = v
-	}
-	w.WriteHeader(out.status)
-	_, _ = w.Write(raw)
+	host.Send(w, out.status, out.header, raw)
 }
 
 func token(r *http.Request) string {

@@ -9,7 +9,6 @@ import (
 	_ "embed" // for the description
 	"encoding/json"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -85,9 +84,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, s.Violation("answer %d to %s %s: %v", out.status, r.Method, r.URL.EscapedPath(), err), http.StatusInternalServerError)
 		return
 	}
-	maps.Copy(w.Header(), out.header)
-	w.WriteHeader(out.status)
-	_, _ = w.Write(raw)
+	host.Send(w, out.status, out.header, raw)
 }
 
 // answer says first who may not ask at all.
