@@ -2,7 +2,7 @@
 //
 // A write is one request and is never repeated here: an error that is not permanent leaves open whether it took effect,
 // and the caller looks before it writes again. Where the two differ, both are spoken to in a way that either takes:
-// Forgejo filters pull requests by their branch, Gitea ignores that and lists all.
+// Forgejo 16 filters pull requests by their branch, older ones and Gitea ignore that and list all.
 //
 // Sources: the descriptions that both publish (templates/swagger/v1_json.tmpl), and for what those leave out
 // routers/api/v1/repo (pull.go, issue_label.go, collaborators.go) and services/convert/pull.go of go-gitea/gitea.
