@@ -107,9 +107,7 @@ type Fix struct {
 	// Explanation is one sentence that a developer of the repository understands.
 	Explanation string
 	Fingerprint string
-	// Trouble is the normalised error alone, wherever it comes up, or empty.
-	Trouble  string
-	Evidence json.RawMessage
+	Evidence    json.RawMessage
 }
 
 // SaveFix ends an attempt with a verified patch and hands the run to the publisher.
@@ -123,7 +121,7 @@ func (s *Store) SaveFix(ctx context.Context, id, fence int64, f Fix) error {
 		}
 		err = changed(q.SaveFix(ctx, db.SaveFixParams{
 			RunID: id, Fence: fence, BaseCommit: f.BaseCommit, Diff: f.Diff, Digest: f.Digest,
-			Fixer: f.Fixer, Title: f.Title, Evidence: evidence(f.Evidence), Trouble: f.Trouble,
+			Fixer: f.Fixer, Title: f.Title, Evidence: evidence(f.Evidence),
 		}))
 		if err != nil {
 			return err

@@ -12,7 +12,7 @@ const (
 	schemaFile   = "migrations/00001_core.sql"
 	claimsTest   = "TestTheClaimItselfRefusesWhatIsTooMuchOrTooEarly"
 	crashesTest  = "TestACrashRestsAndThenBlocks"
-	claimFile    = "migrations/00007_claim.sql"
+	claimFile    = "migrations/00006_claim.sql"
 	claimRun     = "create function claim_run("
 )
 

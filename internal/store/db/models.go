@@ -62,7 +62,6 @@ type Fix struct {
 	Title      string
 	Evidence   json.RawMessage
 	CreatedAt  time.Time
-	Trouble    string
 }
 
 type Green struct {
@@ -94,23 +93,20 @@ type ModelExchange struct {
 }
 
 type Publication struct {
-	RunID        int64
-	Generation   int32
-	Fingerprint  string
-	Digest       string
-	Branch       string
-	BaseBranch   string
-	CommitID     string
-	State        string
-	Reason       string
-	PrNumber     *int64
-	PrUrl        *string
-	PrState      string
-	CreatedAt    time.Time
-	UpdatedAt    time.Time
-	RepositoryID int64
-	Incident     string
-	RevertedAt   *time.Time
+	RunID       int64
+	Generation  int32
+	Fingerprint string
+	Digest      string
+	Branch      string
+	BaseBranch  string
+	CommitID    string
+	State       string
+	Reason      string
+	PrNumber    *int64
+	PrUrl       *string
+	PrState     string
+	CreatedAt   time.Time
+	UpdatedAt   time.Time
 }
 
 type Refusal struct {
@@ -173,27 +169,11 @@ type Run struct {
 	UpdatedAt        time.Time
 	EndedAt          *time.Time
 	BlockedReason    *string
-	Follows          *int64
 }
 
 type RunName struct {
 	Name  string
 	RunID int64
-}
-
-type Suggestion struct {
-	RunID       int64
-	Generation  int32
-	Fingerprint string
-	Digest      string
-	PrNumber    int64
-	PrUrl       string
-	Mark        string
-	State       string
-	Reason      string
-	CommentID   *string
-	CreatedAt   time.Time
-	UpdatedAt   time.Time
 }
 
 type Turn struct {
