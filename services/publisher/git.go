@@ -12,7 +12,6 @@ import (
 	"github.com/sre-agent/sre-agent/internal/origin"
 	"github.com/sre-agent/sre-agent/internal/patch"
 	"github.com/sre-agent/sre-agent/internal/policy"
-	"github.com/sre-agent/sre-agent/internal/repoconfig"
 	"github.com/sre-agent/sre-agent/internal/scan"
 )
 
@@ -47,30 +46,6 @@ func (m *Mirrors) Commit(ctx context.Context, at origin.Place, c Commit) (string
 // RemoteHead implements Git.
 func (m *Mirrors) RemoteHead(ctx context.Context, at origin.Place, branch string) (id string, exists bool, err error) {
 	return m.Push.RemoteHead(ctx, m.Remote(at), branch)
-}
-
-// Settings implements Git.
-func (m *Mirrors) Settings(ctx context.Context, at origin.Place, branch string) (*repoconfig.Config, error) {
-	mirror, _, err := m.open(ctx, at)
-	if err != nil {
-		return nil, err
-	}
-	head := mirror.DefaultHead
-	if branch != "" {
-		head = func(ctx context.Context) (string, error) { return mirror.BranchHead(ctx, branch) }
-	}
-	commit, err := head(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if err := mirror.Fetch(ctx, commit); err != nil {
-		return nil, err
-	}
-	data, _, err := mirror.ReadFile(ctx, commit, repoconfig.Path, repoconfig.MaxBytes)
-	if err != nil {
-		return nil, err
-	}
-	return repoconfig.Parse(data)
 }
 
 // PushNew implements Git.

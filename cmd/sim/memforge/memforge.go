@@ -40,8 +40,6 @@ type Forge struct {
 	off     guard.Off
 	repos   map[string]*Repo
 	commits map[string]publisher.Commit
-	// comments are those of each pull request, by owner/name#number.
-	comments map[string][]forge.Comment
 	// Bad is told of each thing that a publisher may never do.
 	Bad func(format string, args ...any)
 	n   int
@@ -49,7 +47,7 @@ type Forge struct {
 
 // New returns a forge without repositories.
 func New(off guard.Off) *Forge {
-	return &Forge{off: off, repos: map[string]*Repo{}, commits: map[string]publisher.Commit{}, comments: map[string][]forge.Comment{}, Bad: func(string, ...any) {}}
+	return &Forge{off: off, repos: map[string]*Repo{}, commits: map[string]publisher.Commit{}, Bad: func(string, ...any) {}}
 }
 
 // Add makes a repository with one branch.
