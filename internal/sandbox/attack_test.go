@@ -276,9 +276,13 @@ func TestProcAndSysTellLittle(t *testing.T) {
 		if s.engine != nil {
 			first = `test "$(readlink /proc/1/cwd)" = /src` // a shell of the script's own user
 		}
+		hidden := "kcore keys key-users kmsg kallsyms cmdline timer_list"
+		if s.Backend() == Docker {
+			hidden = "kcore keys kmsg timer_list" // there is no option to hide more
+		}
 		want(t, s, Spec{Script: `
-test ! -e /sys || test "$(ls -A /sys)" = fs; test -z "$(tr -d '\0' </proc/1/environ)"
-for f in kcore keys key-users kmsg kallsyms cmdline timer_list; do test -z "$(head -c 100 /proc/$f 2>/dev/null | tr -d '\0')"; done
+test ! -e /sys || test "$(ls -A /sys)" = fs || test -z "$(ls -A /sys)"; test -z "$(tr -d '\0' </proc/1/environ)"
+for f in ` + hidden + `; do test -z "$(head -c 100 /proc/$f 2>/dev/null | tr -d '\0')"; done
 not sh -c 'echo 1 >/proc/sys/kernel/panic' 2>/dev/null; not sh -c 'echo b >/proc/sysrq-trigger' 2>/dev/null
 not sh -c 'echo -1000 >/proc/self/oom_score_adj' 2>/dev/null
 test "$(cat /proc/self/oom_score_adj)" = 1000 || test "$(cat /proc/self/oom_score_adj)" = 0

@@ -48,8 +48,9 @@ func eachBackend(t *testing.T, test func(t *testing.T, s *Sandbox)) {
 // containers is made once: the image is large, and the probe slow.
 var containers struct {
 	sync.Once
-	box *Sandbox
-	err error
+	box      *Sandbox
+	imported bool
+	err      error
 }
 
 // newContainers is a sandbox of the test's engine.
@@ -57,6 +58,7 @@ func newContainers(t *testing.T) *Sandbox {
 	t.Helper()
 	containers.Do(func() {
 		if containers.err = importTestImage(); containers.err == nil {
+			containers.imported = true
 			containers.box, containers.err = New(t.Context(), Options{Backend: testEngine(), Image: testImage})
 		}
 	})
@@ -70,8 +72,8 @@ func newContainers(t *testing.T) *Sandbox {
 var testImage = fmt.Sprintf("localhost/sre-agent-sandbox-test:%d", os.Getpid())
 
 // testPrograms are in the test's image.
-var testPrograms = strings.Fields(`bash cat chmod chown cut date dd env grep head hostname id ln ls mkdir mkfifo mount mv node readlink
-	rm rmdir setsid sh sleep sort tail tee touch tr truncate unshare wc yes`)
+var testPrograms = strings.Fields(`bash cat chmod chown cut date dd env find grep head hostname id ln ls mkdir mkfifo mount mv node readlink
+	rm rmdir setsid sh sleep sort tail tee touch tr truncate unshare wc xargs yes`)
 
 // importTestImage makes an image of this machine's programs, as there may be no registry to fetch one from.
 func importTestImage() error {
@@ -88,7 +90,7 @@ func importTestImage() error {
 }
 
 func removeTestImage() {
-	if containers.box != nil {
+	if containers.imported {
 		_ = exec.Command(testEngine(), "rmi", "--force", testImage).Run()
 	}
 }

@@ -17,8 +17,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// container is the vessel that an engine makes. Its first process is a shell that waits at the gate, runs the script
-// and ends with it, which ends everything else in there.
+// container is the vessel that an engine makes. Its first process is a shell that runs the script, which waits at the
+// gate, and ends with it, which ends everything else in there.
 type container struct {
 	*engine
 	name  string
@@ -175,7 +175,6 @@ func (s *Sandbox) startScript(spec Spec, network bool) string {
 	maps.Copy(env, s.environment(spec))
 	var b strings.Builder
 	fmt.Fprintf(&b, "exec </dev/null >%s/%s 2>&1\n", insideDir, outputFile)
-	fmt.Fprintf(&b, "read -r go <%s/%s || exit 125\n", insideDir, gateFile)
 	fmt.Fprintf(&b, "mkdir -p %s && cd %s || exit 125\nenv -i", home, Source)
 	for _, name := range slices.Sorted(maps.Keys(env)) {
 		b.WriteString(" " + quote(name+"="+env[name]))
@@ -183,7 +182,8 @@ func (s *Sandbox) startScript(spec Spec, network bool) string {
 	if network {
 		b.WriteString(" " + insideHelper + " " + insideCommand)
 	}
-	b.WriteString(" /bin/sh -c " + quote(spec.Script) + "\nexit $?\n")
+	gated := fmt.Sprintf(`read -r go <%s/%s && exec /bin/sh -c "$1"`, insideDir, gateFile)
+	b.WriteString(" /bin/sh -c " + quote(gated) + " sh " + quote(spec.Script) + "\nexit $?\n")
 	return b.String()
 }
 

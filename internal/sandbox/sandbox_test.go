@@ -339,22 +339,44 @@ i=0; while [ $i -lt 60 ]; do sleep 100 & i=$((i+1)); done; echo not-bounded`
 
 func TestAKilledRunnerLeavesNothing(t *testing.T) {
 	t.Parallel()
+	killed := func(t *testing.T, uid int, env ...string) {
+		mark := marker()
+		cmd := helperCommand(t, `setsid sh -c ': `+mark+`; sleep 1000; :' & touch /src/up; sleep 1000`, uid)
+		cmd.Env = append(cmd.Env, env...)
+		dir := filepath.Join(filepath.Dir(cmd.Path), "src")
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		until(t, "the script runs", func() bool { _, err := os.Stat(filepath.Join(dir, "up")); return err == nil })
+		until(t, "the survivor runs", func() bool { return len(withMark(mark)) > 1 })
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		until(t, "everything is gone", func() bool { return len(withMark(mark)) == 0 })
+	}
 	for name, uid := range map[string]int{"as this user": os.Getuid(), "as an ordinary user": unprivileged()} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			mark := marker()
-			cmd := helperCommand(t, `setsid sh -c ': `+mark+`; sleep 1000; :' & touch /src/up; sleep 1000`, uid)
-			dir := filepath.Join(filepath.Dir(cmd.Path), "src")
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
-			}
-			until(t, "the script runs", func() bool { _, err := os.Stat(filepath.Join(dir, "up")); return err == nil })
-			until(t, "the survivor runs", func() bool { return len(withMark(mark)) > 1 })
-			_ = cmd.Process.Kill()
-			_ = cmd.Wait()
-			until(t, "everything is gone", func() bool { return len(withMark(mark)) == 0 })
+			killed(t, uid)
 		})
 	}
+	t.Run("in a container", func(t *testing.T) {
+		t.Parallel()
+		c := withContainers(t)
+		if c == nil {
+			return
+		}
+		killed(t, os.Getuid(), "SANDBOX_TEST_BACKEND="+c.Backend(), "SANDBOX_TEST_IMAGE="+testImage, "HOME="+os.Getenv("HOME"), "DOCKER_HOST="+os.Getenv("DOCKER_HOST"))
+		owned := func() bool {
+			for _, name := range ours(t, c, "label="+label) {
+				text, err := c.engine.do(t.Context(), "inspect", "--format", `{{index .Config.Labels "`+label+`"}}`, name)
+				if o, ok := parseOwner(text); err == nil && ok && strings.HasPrefix(name, "sre-agent-sandbox-run-") && processStart(o.pid) != o.born {
+					return true
+				}
+			}
+			return false
+		}
+		until(t, "the container is removed", func() bool { return !owned() })
+	})
 }
 
 func TestPickRange(t *testing.T) {
