@@ -42,6 +42,7 @@ var tools = []tool{
 	{"black", []purpose{forTest}, []string{"black"}, "black"},
 	{"isort", []purpose{forTest}, []string{"isort"}, "isort"},
 	{"poetry", []purpose{forTest}, []string{"python3-poetry"}, "poetry"},
+	{"podman", []purpose{forTest}, []string{"podman", "runc"}, ""}, // the sandbox's other backend; its tests run containers
 }
 
 // machine is what the plan depends on.
