@@ -58,7 +58,7 @@ func (s *Service) publish(ctx context.Context, r store.Run) (ending, error) {
 	pub, err := s.intend(ctx, at, r, fix, branch)
 	var taken *store.FingerprintTakenError
 	if errors.As(err, &taken) {
-		return s.follow(ctx, at, r, taken.Holder)
+		return s.follow(ctx, at, taken.Holder)
 	}
 	var no *store.FingerprintRefusedError
 	if errors.As(err, &no) {
