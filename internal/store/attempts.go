@@ -43,7 +43,7 @@ func (s *Store) ClaimRun(ctx context.Context, c Claim) (claimed Run, refused str
 		return Run{}, RefusedStale, nil
 	case err != nil:
 		return Run{}, "", fmt.Errorf("claim run %d: %w", c.RunID, err)
-	case row.Holder == nil || *row.Holder != c.Holder:
+	case row.Holder == nil:
 		return Run{}, RefusedNoSlot, nil
 	}
 	claimed, err = decodeRun(row)
