@@ -19,6 +19,7 @@ type PullRequests struct {
 	PublishVia       string `env:"PUBLISH_VIA" envDefault:"branch" allowed:"branch,fork" for:"publisher,all" desc:"Where the fix is pushed: branch is one of the repository itself, and its CI runs with the repository's secrets; fork is one of a fork that PUBLISH_FORK_OWNER has, and its CI runs as that of any outsider. docs/pull-requests.md says more."`
 	PublishForkOwner string `env:"PUBLISH_FORK_OWNER" for:"publisher,all" example:"acme-bots" desc:"Account or group whose forks are pushed to, by the repositories' own names. PUBLISH_VIA=fork needs it."`
 	PullRequestDraft bool   `env:"PULL_REQUEST_DRAFT" envDefault:"false" for:"publisher,all" desc:"Open pull requests as drafts."`
+	RerunFailed      bool   `env:"RERUN_INFRASTRUCTURE" envDefault:"false" for:"runner,publisher,all" desc:"Ask the provider once to run a job again that the network, a machine or a flaky test failed. GITHUB_WRITE_TOKEN then needs the permission Actions, read and write. A repository switches it off with rerun: false in .sre-agent.yaml."`
 	ReceiptKeyFile   string `env:"RECEIPT_KEY_FILE" for:"publisher,all" example:"/run/secrets/receipt.key" desc:"Path of a minisign secret key without a password (sre-agent receipt keygen makes one) that signs a receipt of every pull request, in a file that only the publisher may read. Without it there are no receipts."`
 }
 

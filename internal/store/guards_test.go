@@ -74,7 +74,7 @@ func TestEachFencedWriteRefusesAnOlderFenceByItself(t *testing.T) {
 		write func(ctx context.Context, r store.Run, fence int64) (int64, error)
 	}{
 		{"claim", run.Ready, func(ctx context.Context, r store.Run, fence int64) (int64, error) {
-			_, err := q.ClaimRun(ctx, db.ClaimRunParams{ID: r.ID, Fence: fence, Holder: "x", TtlSeconds: 60, MaxAttempts: 3})
+			_, err := q.ClaimRun(ctx, db.ClaimRunParams{ID: r.ID, Fence: fence, Holder: "x", TtlSeconds: 60, SlotLimit: 2, MaxAttempts: 3})
 			return rows(err)
 		}},
 		{"defer", run.Ready, func(ctx context.Context, r store.Run, fence int64) (int64, error) {
@@ -85,6 +85,9 @@ func TestEachFencedWriteRefusesAnOlderFenceByItself(t *testing.T) {
 		}},
 		{"end the attempt", run.Running, func(ctx context.Context, r store.Run, fence int64) (int64, error) {
 			return q.EndAttempt(ctx, db.EndAttemptParams{RunID: r.ID, Fence: fence, Outcome: "declined", Evidence: none})
+		}},
+		{"end the run with its attempt", run.Running, func(ctx context.Context, r store.Run, fence int64) (int64, error) {
+			return q.EndAttemptedRun(ctx, db.EndAttemptedRunParams{ID: r.ID, Fence: fence, State: "declined", Reason: "x", Evidence: none})
 		}},
 		{"end the run", run.Running, func(ctx context.Context, r store.Run, fence int64) (int64, error) {
 			return q.EndRun(ctx, db.EndRunParams{ID: r.ID, Fence: fence, State: "declined", Reason: "x"})
@@ -283,8 +286,8 @@ func TestTheSchemaItselfRefusesAWrongState(t *testing.T) {
 			"two pull requests on their way for one trouble", "publications_fingerprint", `with f as (
 				insert into fixes (run_id, generation, fence, base_commit, diff, digest, fixer, title, evidence)
 				select $1, 9, $2, base_commit, diff, digest, fixer, title, evidence from fixes where run_id = $3 returning run_id, generation)
-			insert into publications (run_id, generation, fingerprint, digest, branch, base_branch, commit_id, state, repository_id)
-			select f.run_id, f.generation, p.fingerprint, p.digest, p.branch, p.base_branch, p.commit_id, 'intended', p.repository_id
+			insert into publications (run_id, generation, fingerprint, digest, branch, base_branch, commit_id, state)
+			select f.run_id, f.generation, p.fingerprint, p.digest, p.branch, p.base_branch, p.commit_id, 'intended'
 			from f, publications p where p.run_id = $3`, []any{r.ID, r.Fence, other.ID},
 		},
 		{"a branch that is not ours", "publications_branch_check", `update publications set branch = 'main' where run_id = $1`, []any{other.ID}},

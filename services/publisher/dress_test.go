@@ -3,13 +3,14 @@ package publisher_test
 import (
 	"bytes"
 	"context"
-	"errors"
+	"net/http"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sre-agent/sre-agent/internal/forge"
+	"github.com/sre-agent/sre-agent/internal/forge/forgetest"
 	"github.com/sre-agent/sre-agent/internal/minisign"
 	"github.com/sre-agent/sre-agent/internal/patch"
 	"github.com/sre-agent/sre-agent/internal/receipt"
@@ -28,18 +29,19 @@ func (r *rig) signing() (*publisher.Service, minisign.SecretKey) {
 	return s, key
 }
 
+func commenting(r *http.Request) bool {
+	return r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/comments")
+}
+
 func TestAPullRequestIsLabelledAndHasItsReceipt(t *testing.T) {
 	r := newRig(t)
 	s, key := r.signing()
 	got := r.publish(s)
 	pr := r.prs()[0]
-	if diff := cmp.Diff([]string{"sre-agent", "safe"}, r.hub.labels[pr.Number]); diff != "" {
-		t.Error(diff)
+	if diff := cmp.Diff([]string{"sre-agent", "safe"}, pr.Labels); diff != "" || len(pr.Comments) != 1 {
+		t.Fatalf("%s, %d comments", diff, len(pr.Comments))
 	}
-	if len(r.hub.comments) != 1 {
-		t.Fatalf("%d comments", len(r.hub.comments))
-	}
-	signed, err := receipt.FromComment(r.hub.comments[0].Body)
+	signed, err := receipt.FromComment(pr.Comments[0].Body)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,15 +65,24 @@ func TestAReceiptIsThereOnce(t *testing.T) {
 	for name, after := range map[string]bool{"after the comment": true, "before the comment": false} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t)
-			s, _ := r.signing()
+			dead, _ := r.signing()
 			ctx, crash := context.WithCancel(t.Context())
-			r.hub.after, r.hub.say = after, func() error { crash(); return errors.New("kill -9") }
-			s.Store = crashing{r.st, ctx}
-			s.Handle(ctx, r.doorbell())
+			r.failOnce(forgetest.Fault{Drop: true, AfterEffect: after}, func(req *http.Request) bool {
+				if commenting(req) {
+					crash()
+				}
+				return commenting(req)
+			})
+			dead.Store = crashing{r.st, ctx}
+			dead.Handle(ctx, r.doorbell())
+			if ctx.Err() == nil {
+				t.Fatal("the fault never struck")
+			}
 			r.exec("update runs set state = 'fixed', holder = null, lease_expires_at = null, not_before = now() where state = 'publishing'")
-			s, _ = r.signing()
-			if got := r.publish(s); got.State != "published" || len(r.prs()) != 1 || len(r.hub.comments) != 1 {
-				t.Errorf("%s(%s), %d pull requests, %d comments", got.State, got.Reason, len(r.prs()), len(r.hub.comments))
+			s, _ := r.signing()
+			got := r.publish(s)
+			if got.State != "published" || len(r.prs()) != 1 || len(r.prs()[0].Comments) != 1 {
+				t.Errorf("%s(%s), %+v", got.State, got.Reason, r.prs())
 			}
 		})
 	}
@@ -82,63 +93,54 @@ func TestAReceiptThatIsAnotherNowIsEditedAndNobodyElsesIs(t *testing.T) {
 	s, key := r.signing()
 	r.failOnce(lost, creating)
 	s.Handle(t.Context(), r.doorbell())
-	forged := forge.Comment{ID: "forged", Author: "mallory", Body: "<!-- sre-agent receipt=0123 -->\n"}
-	old := forge.Comment{ID: "ours", Author: "sre-agent", Body: "old\n\n<!-- sre-agent receipt=" + key.Token("receipt of "+r.prs()[0].URL) + " -->\n"}
-	r.hub.comments = []forge.Comment{forged, old}
+	forged := "<!-- sre-agent receipt=0123 -->\n"
+	old := "old\n\n<!-- sre-agent receipt=" + key.Token("receipt of "+r.prs()[0].URL) + " -->\n"
+	for _, body := range []string{forged, old} {
+		if _, err := r.hub.Comment(t.Context(), "acme", "hello", 1, body); err != nil {
+			t.Fatal(err)
+		}
+	}
 	r.exec("update runs set not_before = now() where state = 'fixed'")
 	if got := r.publish(s); got.State != "published" {
 		t.Fatalf("%s(%s)", got.State, got.Reason)
 	}
-	if len(r.hub.comments) != 2 || r.hub.comments[0] != forged || !strings.Contains(r.hub.comments[1].Body, "base_commit") {
-		t.Errorf("%+v", r.hub.comments)
+	if all := r.prs()[0].Comments; len(all) != 2 || all[0].Body != forged || !strings.Contains(all[1].Body, "base_commit") {
+		t.Errorf("%+v", all)
 	}
 }
 
+// bare is a forge without labels and comments.
+type bare struct{ publisher.Forge }
+
+func (bare) AddLabels(context.Context, string, string, int, []string) error {
+	return forge.ErrUnsupported
+}
+
+func (bare) Comments(context.Context, string, string, int) ([]forge.Comment, error) {
+	return nil, forge.ErrUnsupported
+}
+
 func TestWhatCantBeMarkedIsPublishedAllTheSame(t *testing.T) {
-	for name, err := range map[string]error{"a forge without labels": forge.ErrUnsupported, "a failure": errors.New("422 " + token)} {
+	for name, lacks := range map[string]bool{"a forge without labels and comments": true, "a failure": false} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t)
 			s, _ := r.signing()
-			r.hub.mark = err
-			r.hub.say = func() error { return err }
+			if lacks {
+				s.Target = r.at(bare{r.hub})
+			}
+			r.forge.SetFault(func(req *http.Request) *forgetest.Fault {
+				if commenting(req) || strings.HasSuffix(req.URL.Path, "/labels") {
+					return &forgetest.Fault{Status: http.StatusUnprocessableEntity, Body: `{"message":"no, ` + token + `"}`}
+				}
+				return nil
+			})
 			if got := r.publish(s); got.State != "published" || len(r.prs()) != 1 {
 				t.Errorf("%s(%s)", got.State, got.Reason)
 			}
 			warned := strings.Contains(r.tel.Logs(), "the labels") && strings.Contains(r.tel.Logs(), "the receipt")
-			if warned == errors.Is(err, forge.ErrUnsupported) || strings.Contains(r.tel.Logs(), token) {
+			if warned == lacks || strings.Contains(r.tel.Logs(), token) {
 				t.Errorf("the log says\n%s", r.tel.Logs())
 			}
 		})
 	}
-}
-
-// TestLabelsAndReceiptGoOverHTTP has GitHub's client speak to the local forge, whose requests its description checks.
-func TestLabelsAndReceiptGoOverHTTP(t *testing.T) {
-	r := newRig(t)
-	s, key := r.signing()
-	s.Target = r.at(plainHub{r.hub})
-	r.publish(s)
-	pr := r.prs()[0]
-	if diff := cmp.Diff([]string{"sre-agent", "safe"}, pr.Labels); diff != "" || len(pr.Comments) != 1 {
-		t.Fatalf("%s, %d comments", diff, len(pr.Comments))
-	}
-	signed, err := receipt.FromComment(pr.Comments[0].Body)
-	if err != nil || !receipt.Verify(signed, receipt.Asked{Key: key.Public(), PR: pr.URL}).OK {
-		t.Errorf("%v\n%s", err, pr.Comments[0].Body)
-	}
-}
-
-// plainHub is the hub with its own labels and comments left to the local forge.
-type plainHub struct{ *hub }
-
-func (p plainHub) AddLabels(ctx context.Context, owner, name string, number int, labels []string) error {
-	return p.Client.AddLabels(ctx, owner, name, number, labels)
-}
-
-func (p plainHub) Comments(ctx context.Context, owner, name string, number int) ([]forge.Comment, error) {
-	return p.Client.Comments(ctx, owner, name, number)
-}
-
-func (p plainHub) Comment(ctx context.Context, owner, name string, number int, body string) (forge.Comment, error) {
-	return p.Client.Comment(ctx, owner, name, number, body)
 }

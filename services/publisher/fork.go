@@ -50,11 +50,11 @@ func (f fromFork) CreatePullRequest(ctx context.Context, owner, name string, pr 
 }
 
 // forkOf is where an owner's fork of a repository is, by the repository's own name. The permanent error is
-// "fork_unsupported": Azure Repos has no forks by owner, and a repository is no fork of itself.
+// "fork_unsupported": only on GitHub are a fork's pull requests found again, and a repository is no fork of itself.
 func forkOf(at origin.Place, owner string) (origin.Place, error) {
 	switch {
-	case at.Forge == origin.Azure:
-		return origin.Place{}, fault.Permf("fork_unsupported", "PUBLISH_VIA=fork: on %s a fork can't be told by its owner", at.Base)
+	case at.Forge != origin.GitHub:
+		return origin.Place{}, fault.Permf("fork_unsupported", "PUBLISH_VIA=fork is for GitHub, which %s is not", at.Base)
 	case strings.EqualFold(at.Owner, owner):
 		return origin.Place{}, fault.Permf("fork_unsupported", "PUBLISH_VIA=fork: %s/%s is owned by PUBLISH_FORK_OWNER itself", at.Owner, at.Name)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/sre-agent/sre-agent/internal/fault"
 	"github.com/sre-agent/sre-agent/internal/forge"
 	"github.com/sre-agent/sre-agent/internal/forge/forgetest"
+	"github.com/sre-agent/sre-agent/internal/forge/github"
 	"github.com/sre-agent/sre-agent/internal/gitpush"
 	"github.com/sre-agent/sre-agent/internal/origin"
 	"github.com/sre-agent/sre-agent/internal/store"
@@ -21,9 +22,9 @@ import (
 
 const robot = "robot"
 
-// forks is the hub with pull requests from the robot's fork.
+// forks is GitHub's client with pull requests from the robot's fork.
 type forks struct {
-	*hub
+	*github.Client
 	r    *rig
 	made []forge.PullRequest
 	lose bool
@@ -31,7 +32,7 @@ type forks struct {
 
 func (f *forks) FindPullRequests(ctx context.Context, owner, name, branch string) ([]forge.PullRequest, error) {
 	if !strings.HasPrefix(branch, robot+":") {
-		return f.hub.FindPullRequests(ctx, owner, name, branch)
+		return f.Client.FindPullRequests(ctx, owner, name, branch)
 	}
 	var out []forge.PullRequest
 	for _, pr := range f.made {
@@ -62,7 +63,7 @@ func (r *rig) viaFork() (*publisher.Service, *forks) {
 	if _, err := r.forge.CreateRepo(robot, "hello", "main"); err != nil {
 		r.t.Fatal(err)
 	}
-	f := &forks{hub: r.hub, r: r}
+	f := &forks{Client: r.hub, r: r}
 	s := r.publisher()
 	s.Target = publisher.ViaFork(robot, r.at(f))
 	s.Git.(*publisher.Mirrors).ForkOwner = robot //nolint:forcetypeassert // publisher made it
@@ -113,7 +114,7 @@ func TestARepositoryThatHasNoForkIsNotPushedTo(t *testing.T) {
 	r := newRig(t)
 	for name, at := range map[string]origin.Place{
 		"the owner's own": {Forge: origin.GitHub, Owner: "Robot", Name: "hello"},
-		"Azure Repos":     {Forge: origin.Azure, Owner: "web", Name: "hello"},
+		"another forge":   {Forge: origin.GitLab, Owner: "web", Name: "hello"},
 	} {
 		m := &publisher.Mirrors{ForkOwner: robot, Dir: t.TempDir()}
 		err := m.PushNew(t.Context(), at, r.commit, r.branch())

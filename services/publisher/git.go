@@ -12,7 +12,6 @@ import (
 	"github.com/sre-agent/sre-agent/internal/origin"
 	"github.com/sre-agent/sre-agent/internal/patch"
 	"github.com/sre-agent/sre-agent/internal/policy"
-	"github.com/sre-agent/sre-agent/internal/repoconfig"
 	"github.com/sre-agent/sre-agent/internal/scan"
 )
 
@@ -67,30 +66,6 @@ func (m *Mirrors) RemoteHead(ctx context.Context, at origin.Place, branch string
 		return "", false, err
 	}
 	return m.Push.RemoteHead(ctx, remote, branch)
-}
-
-// Settings implements Git.
-func (m *Mirrors) Settings(ctx context.Context, at origin.Place, branch string) (*repoconfig.Config, error) {
-	mirror, err := m.open(ctx, at)
-	if err != nil {
-		return nil, err
-	}
-	head := mirror.DefaultHead
-	if branch != "" {
-		head = func(ctx context.Context) (string, error) { return mirror.BranchHead(ctx, branch) }
-	}
-	commit, err := head(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if err := mirror.Fetch(ctx, commit); err != nil {
-		return nil, err
-	}
-	data, _, err := mirror.ReadFile(ctx, commit, repoconfig.Path, repoconfig.MaxBytes)
-	if err != nil {
-		return nil, err
-	}
-	return repoconfig.Parse(data)
 }
 
 // PushNew implements Git.

@@ -19,7 +19,6 @@ import (
 	"github.com/sre-agent/sre-agent/internal/fault"
 	"github.com/sre-agent/sre-agent/internal/lease"
 	"github.com/sre-agent/sre-agent/internal/origin"
-	"github.com/sre-agent/sre-agent/internal/repoconfig"
 	"github.com/sre-agent/sre-agent/internal/run"
 	"github.com/sre-agent/sre-agent/internal/store"
 	"github.com/sre-agent/sre-agent/internal/store/db"
@@ -53,8 +52,6 @@ type Git interface {
 	RemoteHead(ctx context.Context, at origin.Place, branch string) (id string, exists bool, err error)
 	// PushNew creates a branch at a commit; it fails with ErrBranchMoved when the branch exists.
 	PushNew(ctx context.Context, at origin.Place, commit, branch string) error
-	// Settings are the repository's own as they are on a branch now; an empty name is the default branch.
-	Settings(ctx context.Context, at origin.Place, branch string) (*repoconfig.Config, error)
 }
 
 // Commit is what Git.Commit builds.

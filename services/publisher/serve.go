@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/sre-agent/sre-agent/internal/config"
+	"github.com/sre-agent/sre-agent/internal/forge/github"
 	"github.com/sre-agent/sre-agent/internal/gitpush"
 	"github.com/sre-agent/sre-agent/internal/minisign"
 	"github.com/sre-agent/sre-agent/internal/origin"
@@ -59,6 +61,17 @@ func Serve(ctx context.Context, env *program.Env) error {
 	if receipts != nil {
 		receipts.Store = p.Store
 		service.Receipts = receipts
+	}
+	if cfg.RerunFailed {
+		reruns := &Reruns{
+			Store: p.Store, Providers: map[string]Rerunner{"github": github.New(cfg.GitHubAPIURL, cfg.WriteToken.Reveal(), nil)},
+			Events: bus, Log: env.Log, Redact: env.Redact.String,
+		}
+		looping, stop := context.WithCancel(ctx)
+		var loop sync.WaitGroup
+		loop.Go(func() { reruns.Loop(looping) })
+		defer loop.Wait()
+		defer stop()
 	}
 	return bus.Consume(ctx, streams.Worker{
 		Consumer: streams.PublisherConsumer, Workers: cfg.PublisherWorkers, Handle: service.Handle, Grace: cfg.ShutdownGrace(),

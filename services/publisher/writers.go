@@ -2,7 +2,9 @@ package publisher
 
 import (
 	"github.com/sre-agent/sre-agent/internal/config"
+	"github.com/sre-agent/sre-agent/internal/forge/gitea"
 	"github.com/sre-agent/sre-agent/internal/forge/github"
+	"github.com/sre-agent/sre-agent/internal/forge/gitlab"
 	"github.com/sre-agent/sre-agent/internal/gitrepo"
 	"github.com/sre-agent/sre-agent/internal/origin"
 )
@@ -10,7 +12,10 @@ import (
 // writers are the forges that pull requests are opened on, one line each.
 func writers(c *config.Config) map[string]Writer {
 	return map[string]Writer{
-		origin.GitHub: {c.WriteToken, github.New(c.GitHubAPIURL, c.WriteToken.Reveal(), nil)},
+		origin.GitHub:  {c.WriteToken, github.New(c.GitHubAPIURL, c.WriteToken.Reveal(), nil)},
+		origin.GitLab:  {c.GitLabWriteToken, gitlab.New(c.GitLabAPIURL, c.GitLabWriteToken.Reveal(), nil)},
+		origin.Gitea:   {c.GiteaWriteToken, gitea.New(c.GiteaURL, c.GiteaWriteToken.Reveal(), nil)},
+		origin.Forgejo: {c.ForgejoWriteToken, gitea.New(c.ForgejoURL, c.ForgejoWriteToken.Reveal(), nil)},
 	}
 }
 

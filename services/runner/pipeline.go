@@ -75,6 +75,8 @@ type FixPipeline struct {
 	Limits sandbox.Limits
 	// GoProxy is the module proxy of the steps that have a network.
 	GoProxy string
+	// Rerun says that a failure which no change mends may be run again by its provider.
+	Rerun bool
 	// OnStage is told of each stage as it ends.
 	OnStage  func(ctx context.Context, r store.Run, s evidence.Stage)
 	Counters *telemetry.Counters
@@ -186,7 +188,13 @@ func (p *FixPipeline) ended(s stage, w *work, err error) Result {
 		return res
 	}
 	res.State, res.Reason, res.Explanation = stateOf(s, err), reason, p.detail(err)
+	res.Rerun = p.Rerun && w.settings.Reruns() && passing(reason)
 	return res
+}
+
+// passing says whether a run ended with what another try of the same job may well get over.
+func passing(reason string) bool {
+	return reason == string(failure.Infrastructure) || reason == string(failure.Flaky)
 }
 
 func (p *FixPipeline) fixed(w *work) Result {

@@ -174,16 +174,21 @@ func (p *FixPipeline) inputs(ctx context.Context, w *work, m fix.Match, r failur
 		Match: m, Report: r, RepositoryID: w.run.Failure.Provider + ":" + w.run.Failure.Repository.ID,
 		RepoFiles: w.files, Files: map[string][]byte{}, Tools: p.Tools, Check: p.namedCheck(w),
 	}
-	for _, path := range w.catalogue.Wants(m, w.files) {
+	return in, p.readInto(ctx, w, in.Files, w.catalogue.Wants(m, w.files))
+}
+
+// readInto reads files of the failing commit; those that can't be read are left out.
+func (p *FixPipeline) readInto(ctx context.Context, w *work, files map[string][]byte, paths []string) error {
+	for _, path := range paths {
 		data, exists, err := w.mirror.ReadFile(ctx, w.run.Failure.Commit, path, maxManifest)
 		if _, permanent := fault.Reason(err); err != nil && !permanent {
-			return in, err
+			return err
 		}
 		if err == nil && exists {
-			in.Files[path] = data
+			files[path] = data
 		}
 	}
-	return in, nil
+	return nil
 }
 
 // namedCheck is the command that the repository's settings name for the failed job, or "".

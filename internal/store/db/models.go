@@ -62,7 +62,6 @@ type Fix struct {
 	Title      string
 	Evidence   json.RawMessage
 	CreatedAt  time.Time
-	Trouble    string
 }
 
 type Green struct {
@@ -108,9 +107,6 @@ type Publication struct {
 	PrState        string
 	CreatedAt      time.Time
 	UpdatedAt      time.Time
-	RepositoryID   int64
-	Incident       string
-	RevertedAt     *time.Time
 	Receipt        *string
 	ReceiptMinisig *string
 }
@@ -132,6 +128,21 @@ type Repository struct {
 	Owner      string
 	Name       string
 	CreatedAt  time.Time
+}
+
+type Rerun struct {
+	RunID          int64
+	Why            string
+	State          string
+	Reason         string
+	Fence          int64
+	Looks          int32
+	Asks           int32
+	Attempt        *int32
+	NotBefore      time.Time
+	LeaseExpiresAt *time.Time
+	CreatedAt      time.Time
+	UpdatedAt      time.Time
 }
 
 type Run struct {
@@ -160,27 +171,11 @@ type Run struct {
 	UpdatedAt        time.Time
 	EndedAt          *time.Time
 	BlockedReason    *string
-	Follows          *int64
 }
 
 type RunName struct {
 	Name  string
 	RunID int64
-}
-
-type Suggestion struct {
-	RunID       int64
-	Generation  int32
-	Fingerprint string
-	Digest      string
-	PrNumber    int64
-	PrUrl       string
-	Mark        string
-	State       string
-	Reason      string
-	CommentID   *string
-	CreatedAt   time.Time
-	UpdatedAt   time.Time
 }
 
 type Turn struct {
