@@ -45,7 +45,7 @@ var tools = []tool{
 	{"minisign", []purpose{forTest}, []string{"minisign"}, "minisign"}, // takes our receipts
 	{"gpg", []purpose{forTest}, []string{"gnupg"}, "gnupg"},
 	{"ssh-keygen", []purpose{forTest}, []string{"openssh-client"}, ""}, // and these two our commits' signatures
-	{"podman", []purpose{forTest}, []string{"podman", "runc"}, ""}, // the sandbox's other backend; its tests run containers
+	{"podman", []purpose{forTest}, []string{"podman", "runc"}, ""},     // the sandbox's other backend; its tests run containers
 }
 
 // machine is what the plan depends on.
