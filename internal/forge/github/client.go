@@ -5,9 +5,7 @@
 package github
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -18,27 +16,27 @@ import (
 
 	"github.com/sre-agent/sre-agent/internal/fault"
 	"github.com/sre-agent/sre-agent/internal/forge"
+	"github.com/sre-agent/sre-agent/internal/forge/sending"
 	"github.com/sre-agent/sre-agent/internal/httpapi"
 )
 
 const (
-	apiVersion  = "2022-11-28"
-	pageSize    = 100
-	maxPages    = 50
-	postTimeout = 30 * time.Second
-	headDelay   = 5 * time.Second
+	apiVersion = "2022-11-28"
+	pageSize   = 100
+	maxPages   = 50
+	headDelay  = 5 * time.Second
 )
 
 // Client speaks for one token to one API.
 type Client struct {
-	api *httpapi.Client
-	hc  *http.Client
+	api    *httpapi.Client
+	sender *sending.Sender
 }
 
 // New returns a client. A nil hc means one with sane timeouts.
 func New(baseURL, token string, hc *http.Client) *Client {
 	api := httpapi.New(httpapi.Options{BaseURL: baseURL, Token: token, Version: apiVersion, HTTP: hc})
-	return &Client{api: api, hc: api.Guard(hc)}
+	return &Client{api: api, sender: sending.New(api, hc)}
 }
 
 type pullRequest struct {
@@ -107,7 +105,7 @@ func (c *Client) CreatePullRequest(ctx context.Context, owner, name string, pr f
 	}
 	in := map[string]any{"title": pr.Title, "head": pr.Head, "base": pr.Base, "body": pr.Body, "draft": pr.Draft}
 	var got pullRequest
-	if err := c.post(ctx, path, in, &got); err != nil {
+	if err := c.sender.Send(ctx, http.MethodPost, path, in, &got); err != nil {
 		return forge.PullRequest{}, fmt.Errorf("create pull request for %s: %w", pr.Head, createFault(err))
 	}
 	return got.public(), nil
@@ -165,31 +163,6 @@ func (c *Client) Repository(ctx context.Context, owner, name string) (forge.Repo
 		ID: strconv.FormatInt(got.ID, 10), FullName: got.FullName, DefaultBranch: got.DefaultBranch,
 		Archived: got.Archived, CanPush: got.Permissions.Push,
 	}, nil
-}
-
-// post is the one place that writes.
-func (c *Client) post(ctx context.Context, path string, in, out any) error {
-	op := "POST " + path
-	body, err := json.Marshal(in)
-	if err != nil {
-		return fault.Perm("invalid_request", fmt.Errorf("%s: %w", op, err))
-	}
-	ctx, cancel := context.WithTimeout(ctx, postTimeout)
-	defer cancel()
-	req, err := c.api.Prepare(ctx, http.MethodPost, path, nil, bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	resp, err := c.hc.Do(req)
-	if err != nil {
-		return c.api.TransportError(op, err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	if err := c.api.Check(op, resp); err != nil {
-		return err
-	}
-	return c.api.Decode(op, resp.Body, out)
 }
 
 func repositoryFault(err error) error {

@@ -3,6 +3,7 @@ package github
 import (
 	"context"
 	"fmt"
+	"net/http"
 
 	"github.com/sre-agent/sre-agent/internal/forge"
 	"github.com/sre-agent/sre-agent/internal/httpapi"
@@ -35,7 +36,7 @@ func (c *Client) RerunFailed(ctx context.Context, owner, name, runID string) err
 	if err != nil {
 		return fmt.Errorf("rerun failed jobs: %w", err)
 	}
-	if err := c.post(ctx, path, map[string]any{}, &struct{}{}); err != nil {
+	if err := c.sender.Send(ctx, http.MethodPost, path, map[string]any{}, &struct{}{}); err != nil {
 		return fmt.Errorf("rerun failed jobs of run %s: %w", runID, err)
 	}
 	return nil
