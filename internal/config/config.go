@@ -155,7 +155,7 @@ func (w Workers) ShutdownGrace() time.Duration { return seconds(w.ShutdownGraceS
 // Sandbox bounds what a repository's own code may do and use.
 type Sandbox struct {
 	SandboxBackend        string `env:"SANDBOX" envDefault:"auto" for:"runner,all" allowed:"auto,bubblewrap,podman,docker" desc:"What the sandbox is made with. auto takes podman or docker if SANDBOX_IMAGE is set and a container of it runs, else bubblewrap if it works. One that is named and does not work is an error, never replaced by another."`
-	SandboxImage          string `env:"SANDBOX_IMAGE" for:"runner,all" example:"registry.example.com/ci/tools:2026-11" desc:"Image of the sandbox's containers, with /bin/sh, env and the tools of the repositories. It must be on the machine already (podman pull, docker pull) and declare no volumes."`
+	SandboxImage          string `env:"SANDBOX_IMAGE" for:"runner,all" example:"registry.example.com/ci/tools:2026-11" desc:"Image of the sandbox's containers, with /bin/sh, env, mkdir, cat and the tools of the repositories. It must be on the machine already (podman pull, docker pull) and declare no volumes."`
 	SandboxBin            string `env:"SANDBOX_BIN" envDefault:"bwrap" for:"runner,all" desc:"The bubblewrap program: a path, or a name to find on PATH."`
 	SandboxTimeoutSeconds int    `env:"SANDBOX_TIMEOUT_SECONDS" envDefault:"600" for:"runner,all" min:"1" max:"86400" unit:"seconds" desc:"Time for one command in the sandbox."`
 	SandboxMemoryBytes    int64  `env:"SANDBOX_MEMORY_BYTES" envDefault:"4294967296" for:"runner,all" min:"67108864" unit:"bytes" desc:"Memory for one command in the sandbox."`

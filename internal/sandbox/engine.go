@@ -137,7 +137,7 @@ func (s *Sandbox) useEngine(ctx context.Context, d dialect, name string) error {
 	}
 	s.engine = nil
 	return fmt.Errorf("sandbox: %s is there but no container of %s works: %w: run one by hand to see why (%s run --rm --network none %s true); "+
-		"the image needs /bin/sh and env, and the engine must be on this machine, with the same files and processes", d.name, name, errors.Join(failed...), d.name, name)
+		"the image needs /bin/sh, env, mkdir and cat, and the engine must be on this machine, with the same files and processes", d.name, name, errors.Join(failed...), d.name, name)
 }
 
 func (e *engine) inspectImage(ctx context.Context, name string) error {

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/sre-agent/sre-agent/internal/config"
-	"github.com/sre-agent/sre-agent/internal/forge/github"
 	"github.com/sre-agent/sre-agent/internal/gitpush"
 	"github.com/sre-agent/sre-agent/internal/minisign"
 	"github.com/sre-agent/sre-agent/internal/origin"
@@ -64,7 +63,7 @@ func Serve(ctx context.Context, env *program.Env) error {
 	}
 	if cfg.RerunFailed {
 		reruns := &Reruns{
-			Store: p.Store, Providers: map[string]Rerunner{"github": github.New(cfg.GitHubAPIURL, cfg.WriteToken.Reveal(), nil)},
+			Store: p.Store, Providers: rerunners(cfg),
 			Events: bus, Log: env.Log, Redact: env.Redact.String,
 		}
 		looping, stop := context.WithCancel(ctx)

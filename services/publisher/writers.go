@@ -7,6 +7,7 @@ import (
 	"github.com/sre-agent/sre-agent/internal/forge/gitlab"
 	"github.com/sre-agent/sre-agent/internal/gitrepo"
 	"github.com/sre-agent/sre-agent/internal/origin"
+	webhook "github.com/sre-agent/sre-agent/internal/webhook/github"
 )
 
 // writers are the forges that pull requests are opened on, one line each.
@@ -17,6 +18,11 @@ func writers(c *config.Config) map[string]Writer {
 		origin.Gitea:   {c.GiteaWriteToken, gitea.New(c.GiteaURL, c.GiteaWriteToken.Reveal(), nil)},
 		origin.Forgejo: {c.ForgejoWriteToken, gitea.New(c.ForgejoURL, c.ForgejoWriteToken.Reveal(), nil)},
 	}
+}
+
+// rerunners are the providers that can be asked to run a failure again, by the name that their failures have.
+func rerunners(c *config.Config) map[string]Rerunner {
+	return map[string]Rerunner{webhook.Provider: github.New(c.GitHubAPIURL, c.WriteToken.Reveal(), nil)}
 }
 
 // remotes says how a repository is pushed to.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/sre-agent/sre-agent/internal/appjwt"
 	"github.com/sre-agent/sre-agent/internal/fault"
+	"github.com/sre-agent/sre-agent/internal/forge/sending"
 	"github.com/sre-agent/sre-agent/internal/httpapi"
 )
 
@@ -128,7 +129,7 @@ func (a *App) mint(ctx context.Context, owner, name string) (token string, ends 
 		ExpiresAt time.Time `json:"expires_at"`
 	}
 	in := map[string]any{"repositories": []string{name}, "permissions": permissions()}
-	if err := send(ctx, api, a.hc, http.MethodPost, path, in, &got); err != nil {
+	if err := sending.New(api, a.hc).Send(ctx, http.MethodPost, path, in, &got); err != nil {
 		return "", ends, mintFault(err)
 	}
 	if got.Token == "" || strings.ContainsAny(got.Token, "\r\n") {

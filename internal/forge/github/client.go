@@ -6,24 +6,21 @@
 package github
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
 	"time"
 
 	"github.com/sre-agent/sre-agent/internal/fault"
+	"github.com/sre-agent/sre-agent/internal/forge/sending"
 	"github.com/sre-agent/sre-agent/internal/httpapi"
 )
 
 const (
-	apiVersion   = "2022-11-28"
-	pageSize     = 100
-	writeTimeout = 30 * time.Second
-	headDelay    = 5 * time.Second
+	apiVersion = "2022-11-28"
+	pageSize   = 100
+	headDelay  = 5 * time.Second
 )
 
 // Tokens hands out the token for a repository, which the API and git take alike.
@@ -90,31 +87,7 @@ func (c *Client) get(ctx context.Context, owner, name, path string, query url.Va
 
 // write is the one place that writes.
 func (c *Client) write(ctx context.Context, owner, name, method, path string, in, out any) error {
-	return c.do(ctx, owner, name, func(api *httpapi.Client) error { return send(ctx, api, c.hc, method, path, in, out) })
-}
-
-func send(ctx context.Context, api *httpapi.Client, hc *http.Client, method, path string, in, out any) error {
-	op := method + " " + path
-	body, err := json.Marshal(in)
-	if err != nil {
-		return fault.Perm("invalid_request", fmt.Errorf("%s: %w", op, err))
-	}
-	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
-	defer cancel()
-	req, err := api.Prepare(ctx, method, path, nil, bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	resp, err := api.Guard(hc).Do(req)
-	if err != nil {
-		return api.TransportError(op, err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	if err := api.Check(op, resp); err != nil {
-		return err
-	}
-	return api.Decode(op, resp.Body, out)
+	return c.do(ctx, owner, name, func(api *httpapi.Client) error { return sending.New(api, c.hc).Send(ctx, method, path, in, out) })
 }
 
 // pages reads a list until it ends, or until one page holds what goes beyond most items. each is told to read one page
