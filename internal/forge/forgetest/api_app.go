@@ -134,7 +134,7 @@ func (s *Server) installation(a *App, app int, owner, name string) reply {
 		return message(http.StatusNotFound, "Not Found")
 	}
 	return reply{status: http.StatusOK, body: map[string]any{
-		"id": 100*(app+1) + at, "repository_selection": "all", "permissions": a.Permissions, "account": map[string]any{"login": a.Owners[at]},
+		"id": 100*(app+1) + at, "repository_selection": "all", "permissions": a.Permissions,
 	}}
 }
 
@@ -143,12 +143,15 @@ func (s *Server) mint(a *App, id string, raw []byte) reply {
 	if owners := len(a.Owners); n < 100 || n%100 >= owners || s.apps[min(n/100, len(s.apps))-1] != a {
 		return message(http.StatusNotFound, "Not Found")
 	}
-	in := struct {
+	var in struct {
 		Repositories []string
 		Permissions  map[string]string
-	}{Permissions: a.Permissions}
+	}
 	if err := json.Unmarshal(raw, &in); err != nil {
 		return message(http.StatusBadRequest, "Problems parsing JSON")
+	}
+	if in.Permissions == nil {
+		in.Permissions = maps.Clone(a.Permissions) // who asks for nothing gets everything
 	}
 	owner := a.Owners[n%100]
 	for _, name := range in.Repositories {
@@ -163,8 +166,8 @@ func (s *Server) mint(a *App, id string, raw []byte) reply {
 	}
 	s.nextID++
 	g := &Grant{
-		Token: fmt.Sprintf("ghs_installation%08d", s.nextID), Owner: owner, Repositories: in.Repositories,
-		Permissions: maps.Clone(in.Permissions), Expires: s.opts.Now().Add(tokenLife).UTC().Truncate(time.Second),
+		Token: fmt.Sprintf("ghs_installationtoken%08d", s.nextID), Owner: owner, Repositories: in.Repositories,
+		Permissions: in.Permissions, Expires: s.opts.Now().Add(tokenLife).UTC().Truncate(time.Second),
 	}
 	s.grants[g.Token] = g
 	return reply{status: http.StatusCreated, body: map[string]any{"token": g.Token, "expires_at": g.Expires, "permissions": g.Permissions}}
