@@ -29,6 +29,7 @@ type Config struct {
 	Webhooks     `title:"Webhooks"`
 	GitHub       `title:"GitHub"`
 	Reading      `title:"Logs and code of other providers"`
+	WritingAzure `title:"Pull requests on Bitbucket Cloud and Azure DevOps"`
 	NATS         `title:"NATS"`
 	Database     `title:"PostgreSQL"`
 	Redis        `title:"Redis"`

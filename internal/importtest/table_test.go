@@ -77,6 +77,11 @@ var rules = []Rule{
 		Why:   "what a model says is a plan, and nothing here can carry it out",
 	},
 	{
+		From:  []string{"./internal/forge/azuredevops", "./internal/forge/bitbucket"},
+		Never: []string{"os/exec", "database/sql", "./internal/store/...", "./internal/config", "./internal/gitrepo/...", "./internal/gitpush/...", "./internal/sandbox/..."},
+		Why:   "a forge's client speaks to its API and does nothing else",
+	},
+	{
 		From:  []string{"./internal/agentcmd"},
 		Never: []string{"./internal/httpapi", "./internal/config", "./internal/store/...", "./internal/forge/...", "./internal/gitpush/..."},
 		Why:   "an agent runs in the sandbox alone, and its credential is not even known here",
