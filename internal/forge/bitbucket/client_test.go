@@ -154,3 +154,26 @@ func TestOnlyTheVeryBranchAndTheVeryPersonCount(t *testing.T) {
 		t.Errorf("checks = %v, %v; want pending", got, err)
 	}
 }
+
+func TestTheTokenIsNotSentToAnotherHost(t *testing.T) {
+	reached := false
+	other := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		reached = reached || r.Method != http.MethodGet || r.Header.Get("Authorization") != ""
+	}))
+	defer other.Close()
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, other.URL, http.StatusTemporaryRedirect)
+	}))
+	defer srv.Close()
+	c := bitbucket.New(srv.URL, token, nil)
+	_, err := c.CreatePullRequest(t.Context(), "acme", "shop", fix())
+	if reason, _ := fault.Reason(err); reason != "foreign_redirect" {
+		t.Errorf("a write: %v, want foreign_redirect", err)
+	}
+	if _, err := c.OpenPullRequests(t.Context(), "acme", "shop"); err == nil {
+		t.Error("a read took an empty answer")
+	}
+	if reached {
+		t.Error("the other host was sent a write or the token")
+	}
+}
