@@ -77,7 +77,7 @@ var rules = []Rule{
 		Why:   "what a model says is a plan, and nothing here can carry it out",
 	},
 	{
-		From:  []string{"./internal/forge/gitea", "./internal/forge/gitlab"},
+		From:  []string{"./internal/forge/azuredevops", "./internal/forge/bitbucket", "./internal/forge/gitea", "./internal/forge/gitlab"},
 		Never: []string{"os/exec", "database/sql", "./internal/store/...", "./internal/config", "./internal/gitrepo/...", "./internal/gitpush/...", "./internal/sandbox/..."},
 		Why:   "a forge's client speaks to its API and does nothing else",
 	},
