@@ -186,7 +186,7 @@ func (c *Client) ClosePullRequest(ctx context.Context, owner, name string, numbe
 		return fmt.Errorf("close pull request: %w", err)
 	}
 	var got pullRequest
-	err = c.write(ctx, http.MethodPost, path, struct{}{}, &got)
+	err = c.write(ctx, http.MethodPost, path, nil, &got)
 	err = refused(err)
 	if reason, _ := fault.Reason(err); reason == "pull_request_rejected" {
 		// A refusal and an earlier decline look alike; the pull request itself tells.
