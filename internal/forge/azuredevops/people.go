@@ -59,13 +59,13 @@ func (i identity) is(login string) bool {
 // Permission says what a person may do in a repository, with what comes from groups. A login that is unknown, or that
 // more than one identity has, may do nothing.
 func (c *Client) Permission(ctx context.Context, owner, name, login string) (forge.Permission, error) {
-	who, err := c.identify(ctx, login)
-	if err != nil || who == "" {
-		return forge.NoPermission, err
-	}
 	re, err := c.repository(ctx, owner, name)
 	if err != nil {
 		return forge.NoPermission, fmt.Errorf("read permission: %w", err)
+	}
+	who, err := c.identify(ctx, login)
+	if err != nil || who == "" {
+		return forge.NoPermission, err
 	}
 	p, err := httpapi.Path("_apis", "accesscontrollists", gitNamespace)
 	if err != nil {

@@ -206,6 +206,9 @@ func (c *Client) createFault(ctx context.Context, owner, name string, pr forge.N
 		}
 		return &httpapi.RetryError{Op: se.Op, Status: se.Status, After: headDelay, Message: "the forge does not see the head branch yet"}
 	case se.Status == http.StatusNotFound:
+		if re, readErr := c.repository(ctx, owner, name); readErr == nil && re.IsDisabled {
+			return fault.Perm("repository_archived", err)
+		}
 		return fault.Perm("repository_not_found", err)
 	}
 	return refused(err)

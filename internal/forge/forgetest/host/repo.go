@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -119,6 +120,19 @@ func (re *Repo) Branch(name string) string {
 func (re *Repo) HasCommit(sha string) bool {
 	_, err := re.git("cat-file", "-e", sha+"^{commit}")
 	return err == nil
+}
+
+// Branches are all branches with their commits, in the order of their names.
+func (re *Repo) Branches() iter.Seq2[string, string] {
+	return func(yield func(string, string) bool) {
+		out, _ := re.git("for-each-ref", "--format=%(refname:strip=2) %(objectname)", "refs/heads")
+		for line := range strings.Lines(out) {
+			name, sha, _ := strings.Cut(strings.TrimSpace(line), " ")
+			if sha != "" && !yield(name, sha) {
+				return
+			}
+		}
+	}
 }
 
 // Commit is the commit that a name of hexadecimal digits is the beginning of, or "".
