@@ -30,6 +30,7 @@ type Config struct {
 	GitHub       `title:"GitHub"`
 	Reading      `title:"Logs and code of other providers"`
 	Writing      `title:"Pull requests on other forges"`
+	PlainGit     `title:"Repositories on no forge"`
 	NATS         `title:"NATS"`
 	Database     `title:"PostgreSQL"`
 	Redis        `title:"Redis"`

@@ -33,6 +33,7 @@ func Serve(ctx context.Context, env *program.Env) error {
 	if err != nil {
 		return fmt.Errorf("publisher: %w", err)
 	}
+	AddPlainGit(forges, cfg, mirrors)
 	scanner, err := scan.New(cfg.KnownSecrets()...)
 	if err != nil {
 		return fmt.Errorf("publisher: %w", err)

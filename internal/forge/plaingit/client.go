@@ -1,9 +1,10 @@
 // Package plaingit is the forge of those who have none: in place of a pull request it writes a patch for git am to a
-// folder.
+// folder, and sends it to an address if there is one.
 //
 // It promises that a patch is there whole or not at all, that the same branch, base and commit are one file whoever
 // writes it again, and that a file is never written over. A person answers by renaming it: NUMBER.patch.applied counts
-// as merged, NUMBER.patch.closed as closed. What only a forge has is forge.ErrUnsupported.
+// as merged, NUMBER.patch.closed as closed. The mail goes out before the file is there: what was sent and not written is
+// sent again, under the same Message-ID. What only a forge has is forge.ErrUnsupported.
 package plaingit
 
 import (
@@ -41,14 +42,23 @@ type Source interface {
 	BranchHead(ctx context.Context, owner, name, branch string) (string, error)
 }
 
+// Sender sends a patch to people.
+type Sender interface {
+	// Send sends a patch in mail format, whole or not at all as far as it can tell; id is the same for the same patch.
+	Send(ctx context.Context, id string, patch []byte) error
+}
+
 // Client writes below one folder.
 type Client struct {
 	dir    string
 	source Source
+	mail   Sender
 }
 
-// New returns a client that keeps each repository's patches in a folder of its own below dir.
-func New(dir string, source Source) *Client { return &Client{dir: dir, source: source} }
+// New returns a client that keeps each repository's patches in a folder of its own below dir. A nil mail sends nothing.
+func New(dir string, source Source, mail Sender) *Client {
+	return &Client{dir: dir, source: source, mail: mail}
+}
 
 func (c *Client) folder(owner, name string) (string, error) {
 	for _, s := range []string{owner, name} {
@@ -75,6 +85,12 @@ func (c *Client) CreatePullRequest(ctx context.Context, owner, name string, pr f
 	if err != nil {
 		return forge.PullRequest{}, fmt.Errorf("write patch: %w", err)
 	}
+	if _, err := c.source.BranchHead(ctx, owner, name, pr.Base); err != nil {
+		if errors.Is(err, forge.ErrNoBranch) {
+			err = fault.Perm("base_branch_missing", err)
+		}
+		return forge.PullRequest{}, fmt.Errorf("write patch for %s: %w", pr.Head, err)
+	}
 	commit, patch, err := c.source.Patch(ctx, owner, name, pr.Head)
 	if err != nil {
 		return forge.PullRequest{}, fmt.Errorf("write patch for %s: %w", pr.Head, err)
@@ -85,9 +101,14 @@ func (c *Client) CreatePullRequest(ctx context.Context, owner, name string, pr f
 			return forge.PullRequest{}, fmt.Errorf("write patch for %s: %w", pr.Head, forge.ErrExists)
 		}
 	}
-	first, rest, ok := bytes.Cut(patch, []byte("\n"))
+	first, rest, ok := bytes.Cut(explained(patch, pr), []byte("\n"))
 	if !ok || !bytes.HasPrefix(first, []byte("From "+commit+" ")) {
 		return forge.PullRequest{}, fault.Permf("pull_request_rejected", "write patch for %s: it is not in mail format", pr.Head)
+	}
+	if c.mail != nil {
+		if err := c.mail.Send(ctx, fmt.Sprintf("%d.%s", n, commit), rest); err != nil {
+			return forge.PullRequest{}, fmt.Errorf("send patch for %s: %w", pr.Head, err)
+		}
 	}
 	// Escaped, a branch's name is no more than one header.
 	text := fmt.Sprintf("%s\n%s%s\n%s%s\n%s", first, headHeader, url.QueryEscape(pr.Head), baseHeader, url.QueryEscape(pr.Base), rest)
@@ -95,6 +116,20 @@ func (c *Client) CreatePullRequest(ctx context.Context, owner, name string, pr f
 		return forge.PullRequest{}, fmt.Errorf("write patch for %s: %w", pr.Head, err)
 	}
 	return c.PullRequest(ctx, owner, name, n)
+}
+
+// explained says why between the message and the changes, where git am reads over it. Each line has a mark, as one that
+// begins like a change would be taken for one.
+func explained(patch []byte, pr forge.NewPullRequest) []byte {
+	head, changes, ok := bytes.Cut(patch, []byte("\n---\n"))
+	if !ok {
+		return patch
+	}
+	var why strings.Builder
+	for line := range strings.Lines(pr.Title + "\n\n" + pr.Body) {
+		why.WriteString(strings.TrimRight("| "+strings.TrimRight(line, "\r\n"), " ") + "\n")
+	}
+	return []byte(string(head) + "\n---\n" + strings.ReplaceAll(why.String(), "\x00", "") + "\n" + string(changes))
 }
 
 // place puts a whole file under its name, or nothing: a process that dies before the link leaves a hidden file that

@@ -23,7 +23,7 @@ func (source) Patch(context.Context, string, string, string) (string, []byte, er
 func (source) BranchHead(context.Context, string, string, string) (string, error) { return commit, nil }
 
 func TestAPatchIsWrittenOnceAndAPersonsAnswerStays(t *testing.T) {
-	c := plaingit.New(t.TempDir(), source{})
+	c := plaingit.New(t.TempDir(), source{}, nil)
 	fix := forge.NewPullRequest{Head: "sre-agent/fix\nSubject: forged", Base: "main"}
 	pr, err := c.CreatePullRequest(t.Context(), "acme/x", "shop", fix)
 	if err != nil || pr.State != forge.Open || pr.HeadSHA != commit || pr.HeadRef != fix.Head {

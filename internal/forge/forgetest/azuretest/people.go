@@ -40,19 +40,16 @@ func descriptor(id int64) string {
 }
 
 // ofToken is the repository that a security token names. The caller holds no lock.
-func (s *Server) ofToken(token string, f func(*host.Repo)) bool {
+func (s *Server) ofToken(token string, f func(*host.Repo)) {
 	var id int64
 	if _, err := fmt.Sscanf(token[strings.LastIndexByte(token, '-')+1:], "%d", &id); err != nil {
-		return false
+		return
 	}
-	found := false
 	s.WithID(id, func(re *host.Repo) {
 		if re != nil && token == "repoV2/"+projectID(re.ID)+"/"+repositoryID(re.ID) {
-			found = true
 			f(re)
 		}
 	})
-	return found
 }
 
 // aboutOrganisation answers what is not about one repository's code.
