@@ -55,7 +55,7 @@ func CreateCases(d Driver) []Case {
 		{Name: "there is none", Pulls: 1},
 		{Name: "an open one exists", Before: opened, Want: Want{Is: forge.ErrExists}, Pulls: 1},
 		{
-			Name: "a closed one exists", Needs: []Feature{PullStates}, Pulls: 2,
+			Name: "a closed one exists", Needs: []Feature{PullStates, Repeats}, Pulls: 2,
 			Before: func(t testing.TB, s *Scene) { opened(t, s); must(t, s.Close(s.Owner, s.Name, s.See(t)[0].Number)) },
 		},
 		{
