@@ -123,8 +123,13 @@ func (m *Mail) message(id string, patch []byte) ([]byte, error) {
 	}
 	var b bytes.Buffer
 	for _, h := range [][2]string{
-		{"From", parsed.Header.Get("From")}, {"To", m.To}, {"Date", parsed.Header.Get("Date")}, {"Subject", parsed.Header.Get("Subject")},
-		{"Message-ID", "<" + id + "@sre-agent.invalid>"}, {"MIME-Version", "1.0"}, {"Content-Type", "text/plain; charset=utf-8"},
+		{"From", parsed.Header.Get("From")},
+		{"To", m.To},
+		{"Date", parsed.Header.Get("Date")},
+		{"Subject", parsed.Header.Get("Subject")},
+		{"Message-ID", "<" + id + "@sre-agent.invalid>"},
+		{"MIME-Version", "1.0"},
+		{"Content-Type", "text/plain; charset=utf-8"},
 		{"Content-Transfer-Encoding", "base64"},
 	} {
 		fmt.Fprintf(&b, "%s: %s\r\n", h[0], strings.NewReplacer("\r", "", "\n", "").Replace(h[1]))
