@@ -31,6 +31,7 @@ type Config struct {
 	Reading      `title:"Logs and code of other providers"`
 	Writing      `title:"Pull requests on other forges"`
 	PlainGit     `title:"Repositories on no forge"`
+	Notify       `title:"Notifications"`
 	NATS         `title:"NATS"`
 	Database     `title:"PostgreSQL"`
 	Redis        `title:"Redis"`

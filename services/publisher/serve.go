@@ -46,6 +46,10 @@ func Serve(ctx context.Context, env *program.Env) error {
 	if err != nil {
 		return fmt.Errorf("publisher: %w", err)
 	}
+	news, err := NewNews(cfg, env.Log, env.Redact.String)
+	if err != nil {
+		return fmt.Errorf("publisher: %w", err)
+	}
 	p, err := parts.OpenStore(ctx, env)
 	if err != nil {
 		return err
@@ -77,6 +81,13 @@ func Serve(ctx context.Context, env *program.Env) error {
 		looping, stop := context.WithCancel(ctx)
 		var loop sync.WaitGroup
 		loop.Go(func() { reruns.Loop(looping) })
+		defer loop.Wait()
+		defer stop()
+	}
+	if news != nil {
+		telling, stop := context.WithCancel(ctx)
+		var loop sync.WaitGroup
+		loop.Go(func() { news.Loop(telling, bus) })
 		defer loop.Wait()
 		defer stop()
 	}
