@@ -21,7 +21,7 @@ type Mirrors struct {
 	// Dir holds the mirrors.
 	Dir string
 	// Remote says how a repository is pushed to, with the token that may write.
-	Remote func(origin.Place) gitrepo.Remote
+	Remote func(context.Context, origin.Place) (gitrepo.Remote, error)
 	// Name and Email are the author of every commit; the committer is the author where nobody else is named.
 	Name, Email, CommitterName, CommitterEmail string
 	// SignOff adds the author's sign-off; Signer signs, unless it is nil.
@@ -32,19 +32,23 @@ type Mirrors struct {
 }
 
 // pushed is where the branches of a repository's fixes are.
-func (m *Mirrors) pushed(at origin.Place) (gitrepo.Remote, error) {
+func (m *Mirrors) pushed(ctx context.Context, at origin.Place) (gitrepo.Remote, error) {
 	if m.ForkOwner == "" {
-		return m.Remote(at), nil
+		return m.Remote(ctx, at)
 	}
 	fork, err := forkOf(at, m.ForkOwner)
 	if err != nil {
 		return gitrepo.Remote{}, err
 	}
-	return m.Remote(fork), nil
+	return m.Remote(ctx, fork)
 }
 
 func (m *Mirrors) open(ctx context.Context, at origin.Place) (*gitrepo.Mirror, error) {
-	return m.Push.OpenMirror(ctx, filepath.Join(m.Dir, at.Forge+"-"+ci.ShortKey(at.GitURL)), m.Remote(at))
+	remote, err := m.Remote(ctx, at)
+	if err != nil {
+		return nil, err
+	}
+	return m.Push.OpenMirror(ctx, filepath.Join(m.Dir, at.Forge+"-"+ci.ShortKey(at.GitURL)), remote)
 }
 
 // Commit implements Git.
@@ -61,7 +65,7 @@ func (m *Mirrors) Commit(ctx context.Context, at origin.Place, c Commit) (string
 
 // RemoteHead implements Git.
 func (m *Mirrors) RemoteHead(ctx context.Context, at origin.Place, branch string) (id string, exists bool, err error) {
-	remote, err := m.pushed(at)
+	remote, err := m.pushed(ctx, at)
 	if err != nil {
 		return "", false, err
 	}
@@ -70,7 +74,7 @@ func (m *Mirrors) RemoteHead(ctx context.Context, at origin.Place, branch string
 
 // PushNew implements Git.
 func (m *Mirrors) PushNew(ctx context.Context, at origin.Place, commit, branch string) error {
-	remote, err := m.pushed(at)
+	remote, err := m.pushed(ctx, at)
 	if err != nil {
 		return err
 	}

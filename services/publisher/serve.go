@@ -25,11 +25,15 @@ import (
 // Serve builds the service from its environment and runs it until ctx ends.
 func Serve(ctx context.Context, env *program.Env) error {
 	cfg := env.Config
-	forges := writers(cfg)
+	forges, err := Writers(cfg)
+	if err != nil {
+		return fmt.Errorf("publisher: %w", err)
+	}
 	mirrors, err := newMirrors(env, forges)
 	if err != nil {
 		return fmt.Errorf("publisher: %w", err)
 	}
+	AddPlainGit(forges, cfg, mirrors)
 	scanner, err := scan.New(cfg.KnownSecrets()...)
 	if err != nil {
 		return fmt.Errorf("publisher: %w", err)
@@ -39,6 +43,10 @@ func Serve(ctx context.Context, env *program.Env) error {
 		return fmt.Errorf("publisher: POLICY_FILE: %w", err)
 	}
 	receipts, err := newReceipts(cfg, rules)
+	if err != nil {
+		return fmt.Errorf("publisher: %w", err)
+	}
+	news, err := NewNews(cfg, env.Log, env.Redact.String)
 	if err != nil {
 		return fmt.Errorf("publisher: %w", err)
 	}
@@ -62,13 +70,24 @@ func Serve(ctx context.Context, env *program.Env) error {
 		service.Receipts = receipts
 	}
 	if cfg.RerunFailed {
+		providers, err := rerunners(cfg)
+		if err != nil {
+			return fmt.Errorf("publisher: %w", err)
+		}
 		reruns := &Reruns{
-			Store: p.Store, Providers: rerunners(cfg),
+			Store: p.Store, Providers: providers,
 			Events: bus, Log: env.Log, Redact: env.Redact.String,
 		}
 		looping, stop := context.WithCancel(ctx)
 		var loop sync.WaitGroup
 		loop.Go(func() { reruns.Loop(looping) })
+		defer loop.Wait()
+		defer stop()
+	}
+	if news != nil {
+		telling, stop := context.WithCancel(ctx)
+		var loop sync.WaitGroup
+		loop.Go(func() { news.Loop(telling, bus) })
 		defer loop.Wait()
 		defer stop()
 	}
@@ -96,7 +115,7 @@ func newMirrors(env *program.Env, forges map[string]Writer) (*Mirrors, error) {
 		return nil, fmt.Errorf("DATA_DIR: %w", err)
 	}
 	m := &Mirrors{
-		Push: push, Dir: dir, Remote: remotes(forges), Name: cfg.AgentName, Email: cfg.AgentEmail, CommitterName: cfg.CommitterName,
+		Push: push, Dir: dir, Remote: Remotes(forges), Name: cfg.AgentName, Email: cfg.AgentEmail, CommitterName: cfg.CommitterName,
 		CommitterEmail: cfg.CommitterEmail, SignOff: cfg.CommitSignOff, ForkOwner: forkOwner(cfg),
 	}
 	if cfg.SigningKeyFile != "" {
