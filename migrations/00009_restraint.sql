@@ -71,7 +71,7 @@ begin
         select p.* into leader from publications p
         where p.incident = its_incident and p.run_id <> its_id and p.state <> 'refused' and p.pr_state in ('none', 'open')
           and p.created_at > now() - make_interval(secs => incident_seconds)
-          and (p.fingerprint = '' or p.fingerprint <> coalesce(its.fingerprint, ''))
+          and (p.fingerprint = '' or p.fingerprint <> coalesce(its.fingerprint, '')) and p.run_id <> all (gone)
         order by p.created_at, p.run_id limit 1;
         if leader.run_id is not null then
             return jsonb_build_object('leader', leader.run_id, 'leader_generation', leader.generation);

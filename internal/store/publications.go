@@ -73,7 +73,9 @@ type Intent struct {
 	CommitID    string
 	// Incident is the same error and the same change wherever they come up, or empty.
 	Incident string
-	Caps     Caps
+	// Window is how long a pull request stands for its incident.
+	Window time.Duration
+	Caps   Caps
 }
 
 // FingerprintTakenError says that another publication stands for the same trouble already.

@@ -37,9 +37,6 @@ func (e *CapError) Error() string {
 	return fmt.Sprintf("%d pull requests of ours were opened in this repository in the last hour; the cap is %d", e.Recent, e.PerHour)
 }
 
-// IncidentWindow is how long a pull request stands for the same trouble elsewhere.
-const IncidentWindow = 24 * time.Hour
-
 // IncidentError says that another run's publication stands for the same incident.
 type IncidentError struct{ Holder db.Publication }
 
@@ -54,7 +51,7 @@ func (e *IncidentError) Error() string {
 // held until the transaction ends, so that what was counted is still so when the intent is there.
 func restrain(ctx context.Context, q *db.Queries, id int64, i Intent) error {
 	raw, err := q.IntentRestraint(ctx, db.IntentRestraintParams{
-		ID: id, Incident: i.Incident, IncidentSeconds: IncidentWindow.Seconds(), MaxOpen: int32(i.Caps.Open), MaxHour: int32(i.Caps.PerHour),
+		ID: id, Incident: i.Incident, IncidentSeconds: i.Window.Seconds(), MaxOpen: int32(i.Caps.Open), MaxHour: int32(i.Caps.PerHour),
 		Gone: append([]int64{}, i.Caps.Gone...),
 	})
 	if err != nil {

@@ -148,7 +148,7 @@ func TestOneIncidentHasOnePullRequestAndLinksItsFollowers(t *testing.T) {
 	first, second, other := publishing(t, st, 1, "f1"), publishing(t, st, 2, "f2"), publishing(t, st, 3, "f3")
 	with := func(n int, incident string) store.Intent {
 		i := capped(n, store.Caps{})
-		i.Incident = incident
+		i.Incident, i.Window = incident, time.Hour
 		return i
 	}
 	if _, err := st.Intend(t.Context(), first.ID, first.Fence, with(1, "x")); err != nil {
