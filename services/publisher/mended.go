@@ -35,6 +35,9 @@ func (s *Service) mended(ctx context.Context, at Target, r store.Run, fix db.Fix
 			return &e, nil
 		}
 	}
+	if f.FromFork() { // its branch is nobody's base here
+		return nil, nil //nolint:nilnil // not mended
+	}
 	pr, err := s.samePlace(ctx, at, f.Branch, fix)
 	if err := s.unseen(ctx, r, "the open pull requests", err); err != nil || pr == nil {
 		return nil, err

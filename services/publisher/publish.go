@@ -181,6 +181,9 @@ func receipt(state string, pr forge.PullRequest) ending {
 // stale ends a run whose branch has moved on since the failing commit: whoever pushed may have fixed it.
 func (s *Service) stale(ctx context.Context, at Target, r store.Run) (*ending, error) {
 	f := r.Failure
+	if f.FromFork() {
+		return s.staleFork(ctx, at, f)
+	}
 	head, err := at.Forge.BranchHead(ctx, at.Owner, at.Name, f.Branch)
 	switch {
 	case errors.Is(err, forge.ErrNoBranch):
@@ -193,6 +196,16 @@ func (s *Service) stale(ctx context.Context, at Target, r store.Run) (*ending, e
 		return &e, nil
 	}
 	return nil, nil //nolint:nilnil // not stale
+}
+
+// staleFork is stale for a branch that lives in a fork: its pull request tells where it is.
+func (s *Service) staleFork(ctx context.Context, at Target, f ci.Failure) (*ending, error) {
+	pr, err := s.discussed(ctx, at, f)
+	if err != nil || pr == nil || strings.EqualFold(pr.HeadSHA, f.Commit) {
+		return nil, err
+	}
+	e := refused(run.Superseded, "stale", fmt.Sprintf("%s has moved on from the failing commit %.12s to %.12s", pr.URL, f.Commit, pr.HeadSHA))
+	return &e, nil
 }
 
 // intend writes the intent, with the commit's id, before anything is pushed; or it ends the run whose incident has its
@@ -229,6 +242,9 @@ func (s *Service) intend(ctx context.Context, at Target, r store.Run, fix db.Fix
 
 // push makes sure that our branch is on the forge at our commit, and never moves anybody else's.
 func (s *Service) push(ctx context.Context, at Target, r store.Run, pub db.Publication) error {
+	if r.Failure.FromFork() {
+		return fault.Permf("fork", "nothing of a fork's is ever pushed")
+	}
 	head, exists, err := s.Git.RemoteHead(ctx, at.Place, pub.Branch)
 	if err != nil {
 		return fmt.Errorf("head of %s: %w", pub.Branch, err)

@@ -20,6 +20,8 @@ const (
 	lookAgain = 10 * time.Minute
 	// maxPutOff is how long a fix may wait because of caps: what nobody has looked at for so long is not wanted more later.
 	maxPutOff = 7 * 24 * time.Hour
+	// askRedis is how long the shared quota is waited for.
+	askRedis = time.Second
 	// maxAsked is how many of a repository's pull requests the forge is asked about when a cap is reached.
 	maxAsked = 20
 )
@@ -126,7 +128,9 @@ type ForgeWrites struct {
 // Take implements Writes.
 func (w *ForgeWrites) Take(ctx context.Context, at origin.Place, n int) (time.Duration, error) {
 	if w.Shared != nil {
-		wait, err := w.Shared.Take(ctx, at.Base, n, windows(w.PerMinute, w.PerHour)...)
+		asking, cancel := context.WithTimeout(ctx, askRedis)
+		wait, err := w.Shared.Take(asking, at.Base, n, windows(w.PerMinute, w.PerHour)...)
+		cancel()
 		if err == nil || ctx.Err() != nil {
 			return wait, err
 		}

@@ -51,6 +51,9 @@ func (p *FixPipeline) readContext(ctx context.Context, w *work) error {
 	if w.settings.Mode == repoconfig.ModeOff {
 		return fault.Permf("mode_off", "the repository's %s says mode: off", repoconfig.Path)
 	}
+	if f.FromFork() && !w.settings.Forks {
+		return fault.Permf("fork", "the commit is from a fork, and the repository's %s does not say forks: true", repoconfig.Path)
+	}
 	if w.files, err = w.mirror.Files(ctx, f.Commit); err != nil {
 		return err
 	}
