@@ -126,12 +126,15 @@ func (s *Service) Handle(ctx context.Context, m *streams.Message) streams.Outcom
 	if err != nil {
 		return streams.Leave(err)
 	}
-	if run.State(r.State) != run.Fixed {
+	if err := genuine(m, r); err != nil {
+		s.Log.ErrorContext(ctx, "a doorbell that nobody of ours rang", "run_id", r.ID, "subject", m.Subject, "fence", m.Fence, "error", err)
+		return streams.Dead("forged_doorbell", err)
+	}
+	if run.State(r.State) != run.Fixed || m.Fence < r.Fence {
 		s.Counters.RunSkipped(ctx, telemetry.SkipStale)
 		return streams.Done() // an old doorbell
 	}
 	token := s.Holder + "/" + uuid.NewString()
-	// The row's fence, not the doorbell's: fences grow with each try, and the row says whether one is due.
 	asked := time.Now()
 	r, refused, err := s.Store.ClaimPublication(ctx, r.ID, r.Fence, token, s.TTL)
 	if err != nil {
@@ -159,6 +162,19 @@ func (s *Service) Handle(ctx context.Context, m *streams.Message) streams.Outcom
 		return streams.Done()
 	}
 	return s.settle(context.WithoutCancel(ctx), r, end, err)
+}
+
+// genuine refuses a doorbell that can't be ours: for another repository than the run's, or with a fence that was never
+// issued. Where a fix goes and what it is, the row says; a doorbell can't.
+func genuine(m *streams.Message, r store.Run) error {
+	repo := r.Failure.Repository
+	if want := streams.FixSubject(r.Failure.Provider, repo.Owner, repo.Name); m.Subject != want {
+		return fmt.Errorf("run %d is rung on %q, which is not its repository's %q", r.ID, m.Subject, want)
+	}
+	if m.Fence > r.Fence {
+		return fmt.Errorf("run %d is rung with fence %d; the highest issued is %d", r.ID, m.Fence, r.Fence)
+	}
+	return nil
 }
 
 // ending is how a publication ended: with a receipt, or refused. closedPR is the address of a pull request that a

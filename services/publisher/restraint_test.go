@@ -18,7 +18,6 @@ import (
 	"github.com/sre-agent/sre-agent/internal/store"
 	"github.com/sre-agent/sre-agent/internal/testenv"
 	"github.com/sre-agent/sre-agent/services/publisher"
-	"github.com/sre-agent/sre-agent/streams"
 )
 
 // another makes a second fixed run of the first one's fix, in which something is different.
@@ -56,8 +55,7 @@ func unchanged(*ci.Failure, *store.Fix, *evidence.Report) {}
 // once rings the publisher once.
 func (r *rig) once(id int64) store.Run {
 	r.t.Helper()
-	got := r.state(id)
-	if o := r.Handle(r.t.Context(), &streams.Message{Type: streams.TypeFix, RunID: id, Fence: got.Fence}); o.String() != "done" {
+	if o := r.Handle(r.t.Context(), r.bell(id)); o.String() != "done" {
 		r.t.Fatal(o)
 	}
 	return r.state(id)

@@ -10,7 +10,6 @@ import (
 	"github.com/sre-agent/sre-agent/internal/origin"
 	"github.com/sre-agent/sre-agent/internal/run"
 	"github.com/sre-agent/sre-agent/services/publisher"
-	"github.com/sre-agent/sre-agent/streams"
 )
 
 // paused is git of a publisher that is stopped for longer than its lease right before it pushes.
@@ -42,7 +41,7 @@ func TestAPublisherStoppedBetweenItsFenceAndItsPush(t *testing.T) {
 			t.Errorf("the second publisher: %s(%s) %s", got.State, got.Reason, got.Explanation)
 		}
 	}}
-	if o := first.Handle(t.Context(), &streams.Message{Type: streams.TypeFix, RunID: r.run.ID}); o.String() != "done" {
+	if o := first.Handle(t.Context(), r.bell(r.run.ID)); o.String() != "done" {
 		t.Error(o)
 	}
 	if got := r.state(r.run.ID); got.State != "published" || len(r.prs()) != 1 {
@@ -103,7 +102,7 @@ func TestAForgeThatFailsForAnHourIsWaitedFor(t *testing.T) {
 	r.forge.SetFault(func(*http.Request) *forgetest.Fault { return &forgetest.Fault{Status: 500} })
 	waited, tries := time.Duration(0), 0
 	for waited < time.Hour {
-		r.Handle(t.Context(), &streams.Message{Type: streams.TypeFix, RunID: r.run.ID})
+		r.Handle(t.Context(), r.bell(r.run.ID))
 		got := r.state(r.run.ID)
 		if got.State != "fixed" {
 			t.Fatalf("after %v: %s(%s)", waited, got.State, got.Reason)

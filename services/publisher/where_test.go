@@ -31,7 +31,6 @@ func onFeature(commit, way string) func(*ci.Failure, *store.Fix, *evidence.Repor
 	}
 }
 
-
 // pushes counts what was pushed by the publisher.
 func (r *rig) branches() string { return r.git("ls-remote", r.url(), "refs/heads/sre-agent/*") }
 
