@@ -144,9 +144,7 @@ func TestARunThatWasPutOffWithItsFixIsNotWorkedOnAgain(t *testing.T) {
 	r.exec("update runs set state = 'ready', rung_at = now() where id = $1 and state = 'waiting'", m.RunID)
 	again := *m
 	again.Fence = claimed.Fence
-	if o := s.Handle(t.Context(), &again); o.String() != "done" {
-		t.Fatal(o)
-	}
+	s.Handle(t.Context(), &again)
 	if got := r.state(m.RunID); executed != 1 || got.State != "fixed" || got.AttemptCount != 1 || rings.fixes != 2 {
 		t.Errorf("worked on %d times: %s(%s), %d attempts, the publisher was rung %d times", executed, got.State, got.Reason, got.AttemptCount, rings.fixes)
 	}
