@@ -49,44 +49,6 @@ func TestAPublisherStoppedBetweenItsFenceAndItsPush(t *testing.T) {
 	}
 }
 
-// TestEveryAnswerOfTheForgeHasItsNamedEnding: what the forge may say when the pull request is created.
-func TestEveryAnswerOfTheForgeHasItsNamedEnding(t *testing.T) {
-	transient := "" // tried again, and then published
-	for name, tc := range map[string]struct {
-		fault  forgetest.Fault
-		state  string
-		reason string
-	}{
-		"401":                                  {forgetest.Fault{Status: 401, Body: `{"message":"Bad credentials"}`}, "blocked", "unauthorized"},
-		"403 without a sign of a rate limit":   {forgetest.Fault{Status: 403, Body: `{"message":"Resource not accessible by personal access token"}`}, "blocked", "forbidden"},
-		"403 archived":                         {forgetest.Fault{Status: 403, Body: `{"message":"Repository was archived so is read-only."}`}, "blocked", "repository_archived"},
-		"403 secondary limit with Retry-After": {forgetest.Fault{Status: 403, Header: http.Header{"Retry-After": {"1"}}, Body: `{"message":"You have exceeded a secondary rate limit"}`}, "published", transient},
-		"403 secondary limit without it":       {forgetest.Fault{Status: 403, Body: `{"message":"You have exceeded a secondary rate limit. Please wait a few minutes before you try again."}`}, "published", transient},
-		"404":                                  {forgetest.Fault{Status: 404, Body: `{"message":"Not Found"}`}, "blocked", "repository_not_found"},
-		"422 no commits between":               {forgetest.Fault{Status: 422, Body: `{"message":"Validation Failed","errors":[{"resource":"PullRequest","code":"custom","message":"No commits between main and sre-agent/x"}]}`}, "blocked", "no_commits_between"},
-		"422 base is gone":                     {forgetest.Fault{Status: 422, Body: `{"message":"Validation Failed","errors":[{"resource":"PullRequest","field":"base","code":"invalid"}]}`}, "blocked", "base_branch_missing"},
-		"429":                                  {forgetest.Fault{Status: 429, Header: http.Header{"Retry-After": {"1"}}, Body: `{}`}, "published", transient},
-		"500":                                  {forgetest.Fault{Status: 500}, "published", transient},
-		"503":                                  {forgetest.Fault{Status: 503}, "published", transient},
-	} {
-		t.Run(name, func(t *testing.T) {
-			r := newRig(t)
-			hit := r.failOnce(tc.fault, creating)
-			got := r.publish(r.Service)
-			want := 0
-			if tc.state == "published" {
-				want = 1
-			}
-			if !hit() || got.State != tc.state || got.Reason != tc.reason || len(r.prs()) != want {
-				t.Errorf("%s(%s) %s, %d pull requests; want %s(%s)", got.State, got.Reason, got.Explanation, len(r.prs()), tc.state, tc.reason)
-			}
-			if got.Explanation == "" {
-				t.Error("no explanation")
-			}
-		})
-	}
-}
-
 func TestABranchThatIsGoneEndsTheRun(t *testing.T) {
 	r := newRig(t)
 	r.git("push", "-q", r.url(), "HEAD:refs/heads/other")
