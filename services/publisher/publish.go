@@ -245,24 +245,17 @@ func (s *Service) push(ctx context.Context, at Target, r store.Run, pub db.Publi
 	if r.Failure.FromFork() {
 		return fault.Permf("fork", "nothing of a fork's is ever pushed")
 	}
-	head, exists, err := s.Git.RemoteHead(ctx, at.Place, pub.Branch)
+	err := s.Git.PushNew(ctx, at.Place, pub.CommitID, pub.Branch)
+	if errors.Is(err, ErrBranchMoved) {
+		// Somebody else's branch; or our own push got through and its reply did not.
+		head, exists, herr := s.Git.RemoteHead(ctx, at.Place, pub.Branch)
+		if herr == nil && (!exists || head != pub.CommitID) {
+			return fault.Permf("branch_taken", "the branch %s holds %.12s, which is not ours; it is left alone", pub.Branch, head)
+		}
+		err = herr
+	}
 	if err != nil {
-		return fmt.Errorf("head of %s: %w", pub.Branch, err)
-	}
-	if !exists {
-		err = s.Git.PushNew(ctx, at.Place, pub.CommitID, pub.Branch)
-		if errors.Is(err, ErrBranchMoved) {
-			// Somebody pushed in between; or our own push got through and its reply did not.
-			head, exists, err = s.Git.RemoteHead(ctx, at.Place, pub.Branch)
-		} else if err == nil {
-			head, exists = pub.CommitID, true
-		}
-		if err != nil {
-			return fmt.Errorf("push %s: %w", pub.Branch, err)
-		}
-	}
-	if !exists || head != pub.CommitID {
-		return fault.Permf("branch_taken", "the branch %s holds %.12s, which is not ours; it is left alone", pub.Branch, head)
+		return fmt.Errorf("push %s: %w", pub.Branch, err)
 	}
 	if pub.State == store.PubIntended {
 		return s.Store.Pushed(ctx, r.ID, r.Fence)

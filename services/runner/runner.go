@@ -220,7 +220,7 @@ func (s *Service) work(ctx context.Context, r store.Run, token string, asked tim
 	// The work is over. The slot has to be free before the row says so: the next run may be rung that very moment, and
 	// would be put off for a while if its runner found no slot. The row counts as active until it is settled.
 	freeSlot()
-	return s.settle(context.WithoutCancel(ctx), r, res)
+	return s.settle(ctx, r, res)
 }
 
 // renew renews all three: claim, lock and slot.
@@ -243,8 +243,9 @@ var errStopping = errors.New("the runner is stopping")
 // settle writes an attempt's end. If the process dies before the commit the attempt has crashed; if it dies
 // after, the message comes again and finds the run moved on. When the write can't be made at all, the lease runs
 // out and the run is taken back.
-func (s *Service) settle(ctx context.Context, r store.Run, res Result) streams.Outcome {
-	err := s.persist(ctx, func() error {
+func (s *Service) settle(working context.Context, r store.Run, res Result) streams.Outcome {
+	ctx := context.WithoutCancel(working)
+	err := s.persist(working, r.ID, func() error {
 		switch {
 		case res.Err != nil:
 			return s.giveBack(ctx, r, &res)
@@ -267,9 +268,11 @@ func (s *Service) settle(ctx context.Context, r store.Run, res Result) streams.O
 	return streams.Done()
 }
 
-// persist goes on trying while the database is away, for as long as it would take to lose the run twice over: an
-// outage of the judge must not cost a result, or an attempt.
-func (s *Service) persist(ctx context.Context, write func() error) error {
+// persist goes on trying for as long as the database is away, however long that is: an outage of the judge must not
+// cost a result, or an attempt. One that answers, and does not take the write, and a shutdown are waited for as long as
+// it would take to lose the run twice over.
+func (s *Service) persist(working context.Context, id int64, write func() error) error {
+	ctx := context.WithoutCancel(working)
 	deadline := time.NewTimer(2 * s.TTL)
 	defer deadline.Stop()
 	pause := 50 * time.Millisecond
@@ -278,7 +281,10 @@ func (s *Service) persist(ctx context.Context, write func() error) error {
 		if !store.Unreachable(err) {
 			return err
 		}
-		s.Log.WarnContext(ctx, "the result is not written yet; trying again", "error", err)
+		s.Log.WarnContext(ctx, "the result is not written yet; trying again", "run_id", id, "error", err)
+		if _, rerr := s.Store.Run(ctx, id); store.Unreachable(rerr) && working.Err() == nil {
+			deadline.Reset(2 * s.TTL)
+		}
 		select {
 		case <-deadline.C:
 			return err

@@ -79,7 +79,7 @@ func publisherGuards() []Guard {
 		},
 		{
 			Name: "foreign-commit", Promise: "I2", What: "a branch with somebody else's commit is left alone",
-			Edits: []Edit{{publishFile, "func (s *Service) push(", "if !exists || head != pub.CommitID {", "if !exists {"}},
+			Edits: []Edit{{publishFile, "func (s *Service) push(", "(!exists || head != pub.CommitID)", "!exists"}},
 			Pkg:   publisherPkg, Run: "TestABranchWithSomebodyElsesCommitIsLeftAlone", Says: "1 pull requests",
 		},
 		{
