@@ -5,6 +5,7 @@ import (
 
 	"github.com/sre-agent/sre-agent/internal/ci"
 	"github.com/sre-agent/sre-agent/internal/evidence"
+	"github.com/sre-agent/sre-agent/internal/fault"
 	"github.com/sre-agent/sre-agent/internal/repoconfig"
 	"github.com/sre-agent/sre-agent/internal/store"
 )
@@ -45,5 +46,30 @@ func TestAForksBranchIsAnotherOneThanTheRepositorysOwn(t *testing.T) {
 	fork.run.Failure.HeadRepository = "mallory/shop"
 	if own.fingerprint() == fork.fingerprint() {
 		t.Error("a fork's failure stands for the repository's own")
+	}
+}
+
+func TestAForksCodeIsOnlyRunWhereTheRepositorySaysSo(t *testing.T) {
+	own := ci.Failure{Repository: ci.Repository{Owner: "acme", Name: "shop"}, HeadRepository: "acme/shop"}
+	fork := own
+	fork.HeadRepository = "mallory/shop"
+	for name, tt := range map[string]struct {
+		failure ci.Failure
+		yaml    string
+		want    string
+	}{
+		"without a word":       {fork, "", "fork"},
+		"with a no":            {fork, "version: 1\nforks: false\n", "fork"},
+		"with a yes":           {fork, "version: 1\nforks: true\n", ""},
+		"a yes that is off":    {fork, "version: 1\nmode: 'off'\nforks: true\n", "mode_off"},
+		"the repository's own": {own, "", ""},
+	} {
+		settings, err := repoconfig.Parse([]byte(tt.yaml))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if reason, _ := fault.Reason(allowed(tt.failure, settings)); reason != tt.want {
+			t.Errorf("%s: %q, want %q", name, reason, tt.want)
+		}
 	}
 }
