@@ -212,6 +212,9 @@ func (p *pipeline) pullRequests(ctx context.Context, dir string, res *pipelineRe
 	}
 	s, err := p.start(ctx, dir, 0, map[string]string{
 		"BENCH_FIX": "1", "GITHUB_API_URL": forge.APIURL(), "GITHUB_GIT_URL": forge.URL(), "GITHUB_WRITE_TOKEN": token,
+		// Every bound is asked, and none stands in the way of what is measured.
+		"REPO_OPEN_PULL_REQUESTS": "100000", "REPO_PULL_REQUESTS_PER_HOUR": "100000", "FORGE_WRITES_PER_MINUTE": "100000",
+		"FORGE_WRITES_PER_HOUR": "100000", "INCIDENT_WINDOW_SECONDS": "0",
 	}, "ingest", "throttle", "runner", "publisher")
 	if err != nil {
 		return err

@@ -141,6 +141,7 @@ func (l *loader) checkTogether() {
 	l.checkReading()
 	l.checkPublishing()
 	l.checkPlainGit()
+	l.atMost("FORGE_WRITES_PER_MINUTE", c.ForgeWritesPerMinute, "FORGE_WRITES_PER_HOUR", c.ForgeWritesPerHour)
 	l.atMost("BASE_BACKOFF_SECONDS", c.BaseBackoffSeconds, "MAX_BACKOFF_SECONDS", c.MaxBackoffSeconds)
 	l.atMost("LEASE_TTL_SECONDS", c.LeaseTTLSeconds, "REPO_PIPELINE_CONCURRENCY_TTL_SECONDS", c.ConcurrencyTTLSeconds)
 	if c.NATSReplicas%2 == 0 && !l.bad["NATS_REPLICAS"] {

@@ -30,6 +30,7 @@ type Store interface {
 	ClaimRun(ctx context.Context, c store.Claim) (claimed store.Run, refused string, err error)
 	Defer(ctx context.Context, id, fence int64, reason string, delay time.Duration) error
 	Renew(ctx context.Context, id, fence int64, holder string, ttl time.Duration) error
+	ResumeFix(ctx context.Context, id, fence int64) (store.Run, bool, error)
 	settler
 }
 
@@ -114,7 +115,28 @@ func (s *Service) Handle(ctx context.Context, m *streams.Message) streams.Outcom
 		s.Counters.RunSkipped(ctx, telemetry.SkipStale)
 		return streams.Done() // an old doorbell
 	}
+	if r.AttemptEndedAt != nil {
+		resumed, err := s.resume(ctx, r)
+		if err != nil {
+			return streams.Leave(err)
+		}
+		if resumed {
+			return streams.Done()
+		}
+	}
 	return s.take(ctx, r)
+}
+
+// resume hands a run that was put off with its verified fix back to the publisher: its work is done. If the process dies
+// before the write, the run is rung again; if it dies after it, the publisher is.
+func (s *Service) resume(ctx context.Context, r store.Run) (bool, error) {
+	r, resumed, err := s.Store.ResumeFix(ctx, r.ID, r.Fence)
+	if err != nil || !resumed {
+		return false, err
+	}
+	s.Bell.Wake() // it held a slot
+	s.ringPublisher(ctx, r)
+	return true, nil
 }
 
 // take takes lock and slot, then claims. Whatever is taken is given back in reverse order.
@@ -298,11 +320,7 @@ func (s *Service) tell(ctx context.Context, r store.Run, res Result) {
 		s.emit(ctx, "run.waiting", r, Result{Reason: "dependency", Explanation: res.Err.Error()})
 	case res.State == run.Fixed:
 		log.InfoContext(ctx, "fix verified", "fixer", res.Fix.Fixer, "digest", res.Fix.Digest)
-		repo := r.Failure.Repository
-		subject := streams.FixSubject(r.Failure.Provider, repo.Owner, repo.Name)
-		if err := s.Bell.Ring(ctx, streams.TypeFix, subject, r.ID, r.Fence, r.Rings); err != nil {
-			log.WarnContext(ctx, "publisher not rung; it will be rung again", "error", err)
-		}
+		s.ringPublisher(ctx, r)
 		s.emit(ctx, "run.fixed", r, res)
 	default:
 		if res.State == run.Declined {
@@ -312,6 +330,14 @@ func (s *Service) tell(ctx context.Context, r store.Run, res Result) {
 		s.Counters.EndedWithoutPullRequest(ctx, res.Reason, res.Fingerprint != "")
 		log.InfoContext(ctx, "run ended", "state", res.State, "reason", res.Reason, "explanation", res.Explanation)
 		s.emit(ctx, "run."+string(res.State), r, res)
+	}
+}
+
+func (s *Service) ringPublisher(ctx context.Context, r store.Run) {
+	repo := r.Failure.Repository
+	subject := streams.FixSubject(r.Failure.Provider, repo.Owner, repo.Name)
+	if err := s.Bell.Ring(ctx, streams.TypeFix, subject, r.ID, r.Fence, r.Rings); err != nil {
+		s.Log.WarnContext(ctx, "publisher not rung; it will be rung again", "run_id", r.ID, "error", err)
 	}
 }
 

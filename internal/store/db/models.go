@@ -62,6 +62,7 @@ type Fix struct {
 	Title      string
 	Evidence   json.RawMessage
 	CreatedAt  time.Time
+	Trouble    string
 }
 
 type Green struct {
@@ -109,6 +110,9 @@ type Publication struct {
 	UpdatedAt      time.Time
 	Receipt        *string
 	ReceiptMinisig *string
+	RepositoryID   int64
+	Incident       string
+	RevertedAt     *time.Time
 }
 
 type Refusal struct {
@@ -171,11 +175,27 @@ type Run struct {
 	UpdatedAt        time.Time
 	EndedAt          *time.Time
 	BlockedReason    *string
+	Follows          *int64
 }
 
 type RunName struct {
 	Name  string
 	RunID int64
+}
+
+type Suggestion struct {
+	RunID       int64
+	Generation  int32
+	Fingerprint string
+	Digest      string
+	PrNumber    int64
+	PrUrl       string
+	Mark        string
+	State       string
+	Reason      string
+	CommentID   *string
+	CreatedAt   time.Time
+	UpdatedAt   time.Time
 }
 
 type Turn struct {
