@@ -19,6 +19,9 @@ func Serve(ctx context.Context, env *program.Env) error {
 		return err
 	}
 	defer bus.Close()
+	if err := bus.Measure(env.Telemetry.Meters); err != nil {
+		return err
+	}
 	keys, err := keyring(cfg)
 	if err != nil {
 		return err
