@@ -92,7 +92,11 @@ func aboutMessage(ctx context.Context, m *Message) context.Context {
 
 // spanOf are the attributes of a span that processes a message.
 func (c *consuming) spanOf(m *Message) trace.SpanStartOption {
-	return trace.WithAttributes(append(messaging("process", c.stream),
+	attrs := messaging("process", c.stream)
+	if m.RunID != 0 {
+		attrs = append(attrs, attribute.Int64("sre_agent.run_id", m.RunID))
+	}
+	return trace.WithAttributes(append(attrs,
 		attribute.String("messaging.operation.type", "process"), attribute.String("messaging.consumer.group.name", c.Consumer),
 		attribute.String("messaging.message.id", m.ID), attribute.Int64("messaging.nats.deliveries", int64(m.Deliveries)))...)
 }

@@ -16,6 +16,8 @@ type (
 	Outcome string
 	// SandboxFailure says why a sandbox did not bring its script to an end.
 	SandboxFailure string
+	// ScanFailure says what became of a scan that failed.
+	ScanFailure string
 	// Promise is one of those that an audit looks after.
 	Promise string
 )
@@ -40,6 +42,9 @@ const (
 	SandboxMemory  SandboxFailure = "memory"
 	SandboxDisk    SandboxFailure = "disk"
 
+	ScanRetried ScanFailure = "retried"
+	ScanGivenUp ScanFailure = "given_up"
+
 	OnePullRequest Promise = "duplicate_pull_requests" // one run has two that are open
 	NoSelfTrigger  Promise = "self_triggered_runs"     // a run mends what the agent itself pushed
 	NothingLost    Promise = "lost_deliveries"         // the stream is done with a delivery that no record knows
@@ -54,6 +59,7 @@ const (
 	Attempts           = "sre_agent_attempts_total"
 	SandboxFailures    = "sre_agent_sandbox_failures_total"
 	PromisesBroken     = "sre_agent_promises_broken_total"
+	ScannerFailures    = "sre_agent_scanner_failures_total"
 	RepositoryRuns     = "sre_agent_repository_runs_ended_total"
 )
 
@@ -67,6 +73,7 @@ func workMetrics() []Metric {
 		{StartDelay, histogram, "s", "Time from when a run was due to its claim by a runner.", nil},
 		{Attempts, counter, "", "Attempts that ended, by how.", []Label{{"outcome", words(AttemptFixed, AttemptDeclined, AttemptBlocked, AttemptSuperseded, AttemptGivenBack, AttemptCrashed)}}},
 		{SandboxFailures, counter, "", "Sandboxes that could not be made, or were ended by a limit.", []Label{{"reason", words(SandboxError, SandboxTimeout, SandboxMemory, SandboxDisk)}}},
+		{ScannerFailures, counter, "", "Scans that failed: tried once more, or given up, which ends the run.", []Label{{"reason", words(ScanRetried, ScanGivenUp)}}},
 		{PromisesBroken, counter, "", "Broken promises that were found, by the audit or on the forge. Each must stay 0.", []Label{{"promise", words(Promises()...)}}},
 		{RepositoryRuns, counter, "", "Runs that ended, by repository. Only with METRICS_REPOSITORIES, for that many repositories; the others are `other`.", []Label{{Name: "repository"}}},
 	}
@@ -91,6 +98,11 @@ func (c *Counters) AttemptEnded(ctx context.Context, o Outcome) { c.add(ctx, Att
 // SandboxFailed counts a sandbox that did not bring its script to an end.
 func (c *Counters) SandboxFailed(ctx context.Context, f SandboxFailure) {
 	c.add(ctx, SandboxFailures, string(f), 1)
+}
+
+// ScanFailed counts a scan that failed.
+func (c *Counters) ScanFailed(ctx context.Context, f ScanFailure) {
+	c.add(ctx, ScannerFailures, string(f), 1)
 }
 
 // PromiseBroken counts a broken promise that was not known before.

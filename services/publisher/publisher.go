@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/sre-agent/sre-agent/internal/about"
 	"github.com/sre-agent/sre-agent/internal/ci"
 	"github.com/sre-agent/sre-agent/internal/fault"
 	"github.com/sre-agent/sre-agent/internal/lease"
@@ -114,6 +115,7 @@ func (s *Service) Handle(ctx context.Context, m *streams.Message) streams.Outcom
 		s.Counters.RunSkipped(ctx, telemetry.SkipStale)
 		return streams.Done() // an old doorbell
 	}
+	ctx = about.With(ctx, about.Work{RunID: r.ID, RunKey: r.RunKey, Repository: r.Failure.Repository.FullName(), Attempt: int(r.AttemptCount)})
 	token := s.Holder + "/" + uuid.NewString()
 	// The row's fence, not the doorbell's: fences grow with each try, and the row says whether one is due.
 	asked := time.Now()
@@ -139,7 +141,7 @@ func (s *Service) Handle(ctx context.Context, m *streams.Message) streams.Outcom
 	lost := lease.Lost(held)
 	stop()
 	if lost != nil {
-		s.Log.ErrorContext(ctx, "lease lost; publication dropped", "run_id", r.ID, "fence", r.Fence, "error", lost)
+		s.Log.ErrorContext(ctx, "lease lost; publication dropped", "fence", r.Fence, "error", lost)
 		return streams.Done()
 	}
 	return s.settle(context.WithoutCancel(ctx), r, end, err)
@@ -199,7 +201,7 @@ func (s *Service) giveBack(ctx context.Context, r store.Run, cause error) stream
 		return streams.Leave(err)
 	}
 	s.Counters.Retry(ctx, telemetry.RetryPublish)
-	s.Log.WarnContext(ctx, "publication given back", "run_id", r.ID, "retry_in", g.Delay, "error", cause)
+	s.Log.WarnContext(ctx, "publication given back", "retry_in", g.Delay, "error", cause)
 	s.emit(ctx, "publication.waiting", r, "dependency", why)
 	return streams.Done()
 }
@@ -211,7 +213,7 @@ func refused(state run.State, reason, explanation string) ending {
 func (s *Service) tell(ctx context.Context, r store.Run, end ending) {
 	s.Counters.RunEnded(ctx, telemetry.Ending(end.State))
 	s.count(ctx, r, end)
-	log := s.Log.With("run_id", r.ID, "run_key", r.RunKey, "repository", r.Failure.Repository.FullName(), "state", end.State, "reason", end.Reason)
+	log := s.Log.With("state", end.State, "reason", end.Reason)
 	detail := end.Explanation
 	if end.receipt != nil {
 		detail = end.receipt.URL
