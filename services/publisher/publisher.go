@@ -119,6 +119,7 @@ func (s *Service) Handle(ctx context.Context, m *streams.Message) streams.Outcom
 	token := s.Holder + "/" + uuid.NewString()
 	// The row's fence, not the doorbell's: fences grow with each try, and the row says whether one is due.
 	asked := time.Now()
+	streams.LinkTo(ctx, r.LastTrace)
 	r, refused, err := s.Store.ClaimPublication(ctx, r.ID, r.Fence, token, s.TTL)
 	if err != nil {
 		return streams.Leave(err)

@@ -157,6 +157,7 @@ func (s *Service) take(ctx context.Context, r store.Run) streams.Outcome {
 	case refused != "":
 		return streams.Done()
 	}
+	streams.LinkTo(ctx, r.LastTrace)
 	if r.NotBefore != nil && claimed.AttemptStartedAt != nil {
 		s.Counters.RunStarted(ctx, claimed.AttemptStartedAt.Sub(*r.NotBefore))
 	}

@@ -118,7 +118,7 @@ func (q *Queries) KnownDeliveries(ctx context.Context, arg KnownDeliveriesParams
 }
 
 const lockRun = `-- name: LockRun :one
-select id, run_key, repository_id, failure, state, reason, explanation, not_before, rung_at, rings, fence, attempt_count, transient_count, holder, lease_expires_at, attempt_started_at, attempt_ended_at, fingerprint, generation, attempts_forgiven, trace_parent, created_at, updated_at, ended_at, blocked_reason from runs where id = $1 for update
+select id, run_key, repository_id, failure, state, reason, explanation, not_before, rung_at, rings, fence, attempt_count, transient_count, holder, lease_expires_at, attempt_started_at, attempt_ended_at, fingerprint, generation, attempts_forgiven, trace_parent, created_at, updated_at, ended_at, blocked_reason, last_trace from runs where id = $1 for update
 `
 
 func (q *Queries) LockRun(ctx context.Context, id int64) (Run, error) {
@@ -150,6 +150,7 @@ func (q *Queries) LockRun(ctx context.Context, id int64) (Run, error) {
 		&i.UpdatedAt,
 		&i.EndedAt,
 		&i.BlockedReason,
+		&i.LastTrace,
 	)
 	return i, err
 }

@@ -171,6 +171,7 @@ type Run struct {
 	UpdatedAt        time.Time
 	EndedAt          *time.Time
 	BlockedReason    *string
+	LastTrace        string
 }
 
 type RunName struct {
