@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/sre-agent/sre-agent/internal/run"
 	"github.com/sre-agent/sre-agent/internal/store"
 	"github.com/sre-agent/sre-agent/internal/telemetry"
 	"github.com/sre-agent/sre-agent/streams"
@@ -81,18 +82,19 @@ func (w *Watch) runs(ctx context.Context, good time.Duration) error {
 		return err
 	}
 	good = max(good, 2*watchShare*time.Since(began))
-	states, waiting, claims, overdue := map[string]float64{}, map[string]float64{}, map[string]float64{}, 0.0
-	for _, state := range []string{"waiting", "ready", "running", "fixed", "publishing"} {
-		states[state] = 0
-	}
+	states := zeros(run.Waiting, run.Ready, run.Running, run.Fixed, run.Publishing)
+	claims := zeros(run.Running, run.Publishing)
+	waiting := zeros(run.WaitNew, run.WaitRateLimited, run.WaitNoSlot, run.WaitBackoff, run.WaitCooldown, run.WaitDependency)
+	overdue := 0.0
 	for _, c := range counts {
 		states[c.State] += float64(c.Count)
 		overdue += float64(c.Overdue)
-		switch c.State {
-		case "waiting":
+		switch run.State(c.State) {
+		case run.Waiting:
 			waiting[c.Reason] = float64(c.Count)
-		case "running", "publishing":
+		case run.Running, run.Publishing:
 			claims[c.State] = c.Oldest
+		default:
 		}
 	}
 	w.Board.Show(telemetry.Runs, good, samples(states)...)
@@ -145,6 +147,15 @@ func (w *Watch) depends(ctx context.Context) {
 		}
 	}
 	w.Board.Show(telemetry.DependencyUp, watchGood, samples(up)...)
+}
+
+// zeros are values that are shown when there is nothing to count, too.
+func zeros[T ~string](labels ...T) map[string]float64 {
+	out := make(map[string]float64, len(labels))
+	for _, l := range labels {
+		out[string(l)] = 0
+	}
+	return out
 }
 
 func samples(values map[string]float64) []telemetry.Sample {
