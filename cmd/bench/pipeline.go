@@ -24,6 +24,8 @@ type pipeline struct {
 	prs     int
 	repos   string
 	workers int
+	// more are further settings of the services in a flood.
+	more map[string]string
 }
 
 // pipelineRow is one flood.
@@ -95,7 +97,7 @@ func benchPipeline(ctx context.Context, dir string, flags *flag.FlagSet, args []
 
 // flood sends the storm as fast as it is answered, and waits until every run has ended.
 func (p *pipeline) flood(ctx context.Context, dir string, repositories int) (row pipelineRow, err error) {
-	s, err := p.start(ctx, dir, nil, "ingest", "throttle", "runner")
+	s, err := p.start(ctx, dir, p.more, "ingest", "throttle", "runner")
 	if err != nil {
 		return row, err
 	}
