@@ -38,10 +38,10 @@ type intakeBench struct {
 
 	nats, ingest *bench.Part
 	// bare is the control; nil with slow senders, when it is ingest without them.
-	bare *bench.Part
-	bus                *streams.Bus
-	records            *recorder
-	stops              []func() error
+	bare    *bench.Part
+	bus     *streams.Bus
+	records *recorder
+	stops   []func() error
 
 	// fastest is the highest rate seen: how many requests to have ready.
 	fastest float64

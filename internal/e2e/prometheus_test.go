@@ -110,7 +110,9 @@ func expressions(t *testing.T) map[string]string {
 				Title   string
 				Targets []struct{ RefID, Expr string }
 			}
-			Groups []struct{ Rules []struct{ Record, Alert, Expr string } }
+			Groups []struct {
+				Rules []struct{ Record, Alert, Expr string }
+			}
 		}
 		if err := yaml.Unmarshal(text, &file); err != nil { // JSON is YAML
 			t.Fatal(err)

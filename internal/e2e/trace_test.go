@@ -105,8 +105,12 @@ func TestOneTraceLeadsFromTheWebhookToThePullRequest(t *testing.T) {
 		t.Fatalf("%s(%s) %s", run.State, run.Reason, run.Explanation)
 	}
 	way := [][2]string{
-		{"ingest", "POST /webhooks/github"}, {"throttle", "process throttle"}, {"runner", "process runner"}, {"runner", "stage verify"},
-		{"publisher", "process publisher"}, {"publisher", "POST"},
+		{"ingest", "POST /webhooks/github"},
+		{"throttle", "process throttle"},
+		{"runner", "process runner"},
+		{"runner", "stage verify"},
+		{"publisher", "process publisher"},
+		{"publisher", "POST"},
 	}
 	testenv.Eventually(t, 20*time.Second, func() bool {
 		return !slices.ContainsFunc(way, func(at [2]string) bool { return r.find(at[0], at[1]) == nil })

@@ -70,7 +70,9 @@ func dashboards(t *testing.T) map[string][]string {
 }
 
 // named are our own metrics that an expression names.
-func named(expr string) []string { return regexp.MustCompile(`\bsre_agent[a-z0-9_:]*`).FindAllString(expr, -1) }
+func named(expr string) []string {
+	return regexp.MustCompile(`\bsre_agent[a-z0-9_:]*`).FindAllString(expr, -1)
+}
 
 func TestDashboardsAndRulesNameOnlyWhatIsThere(t *testing.T) {
 	known := map[string]bool{}

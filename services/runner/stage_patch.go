@@ -100,7 +100,7 @@ const maxFindings = 20
 // that fails twice is a no as well.
 func (p *FixPipeline) scan(ctx context.Context, w *work) error {
 	var findings []scan.Finding
-	err := p.twice(ctx, w, func() (err error) {
+	err := p.twice(ctx, func() (err error) {
 		findings, err = p.Scanner.Scan(ctx, w.changes)
 		return err
 	})
@@ -116,7 +116,7 @@ func (p *FixPipeline) scan(ctx context.Context, w *work) error {
 }
 
 // twice gives what fails, but for the end of ctx, one more chance.
-func (p *FixPipeline) twice(ctx context.Context, w *work, try func() error) error {
+func (p *FixPipeline) twice(ctx context.Context, try func() error) error {
 	err := try()
 	if err != nil && ctx.Err() == nil {
 		p.Counters.ScanFailed(ctx, telemetry.ScanRetried)
@@ -149,7 +149,7 @@ func (p *FixPipeline) compare(ctx context.Context, w *work) error {
 		return err
 	}
 	var issues []scan.Issue
-	err = p.twice(ctx, w, func() (err error) {
+	err = p.twice(ctx, func() (err error) {
 		issues, err = p.Programs.Compare(ctx, before.Dir(), after.Dir())
 		return err
 	})
