@@ -176,6 +176,7 @@ type Run struct {
 	EndedAt          *time.Time
 	BlockedReason    *string
 	Follows          *int64
+	LastTrace        string
 }
 
 type RunName struct {
