@@ -219,14 +219,14 @@ func (d doubled) FindPullRequests(ctx context.Context, owner, name, branch strin
 func TestTwoOpenPullRequestsOfOneRunAreToldOf(t *testing.T) {
 	r := newRig(t)
 	r.failOnce(forgetest.Fault{Drop: true, AfterEffect: true}, creating)
-	r.Handle(t.Context(), &streams.Message{Type: streams.TypeFix, RunID: r.run.ID})
+	r.Handle(t.Context(), r.bell(r.run.ID))
 	r.exec("update runs set not_before = now() where state = 'fixed'")
 	if n := r.tel.Count(telemetry.PromisesBroken, ""); n != 0 {
 		t.Errorf("%d broken promises before", n)
 	}
 	s := r.publisher()
 	s.Target = r.at(doubled{r.hub})
-	s.Handle(t.Context(), &streams.Message{Type: streams.TypeFix, RunID: r.run.ID})
+	s.Handle(t.Context(), r.bell(r.run.ID))
 	if n := r.tel.Count(telemetry.PromisesBroken, string(telemetry.OnePullRequest)); n != 1 || !strings.Contains(r.tel.Logs(), "several open pull requests") {
 		t.Errorf("it was told of %d times", n)
 	}
