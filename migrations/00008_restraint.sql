@@ -14,6 +14,19 @@ alter table publications
     add constraint publications_reverted check (reverted_at is null or pr_state = 'merged');
 update publications set repository_id = runs.repository_id from runs where runs.id = publications.run_id;
 alter table publications alter column repository_id set not null;
+
+-- A publisher of before, which may run beside a new one during an upgrade, leaves it out.
+-- +goose StatementBegin
+create function publication_repository() returns trigger language plpgsql as $$
+begin
+    new.repository_id := (select r.repository_id from runs r where r.id = new.run_id);
+    return new;
+end
+$$;
+-- +goose StatementEnd
+create trigger publication_repository before insert on publications
+    for each row when (new.repository_id is null) execute function publication_repository();
+
 create index publications_of_repository on publications (repository_id, created_at);
 create index publications_incident on publications (incident, created_at) where incident <> '';
 
@@ -46,7 +59,8 @@ create unique index suggestions_told on suggestions (pr_url, fingerprint) where 
 
 -- Says in one call what stands against a run's first intent: {} is nothing; {"leader", "leader_generation"} is another
 -- run's publication of the same incident; {"standing", "recent", "after"} is a cap, with the seconds until the hour lets
--- the next one through. One that was let through once is let through for ever.
+-- the next one through: no more than an hour, though what is counted may have been begun after this was. One that was let
+-- through once is let through for ever.
 --
 -- Each statement in here has a snapshot of its own (read committed), and it rests on that: what is counted is counted
 -- after the locks are had, and they are held until the intent is committed, so that two can't both pass.
@@ -92,13 +106,15 @@ begin
     elsif max_open = 0 or standing < max_open then
         return '{}';
     end if;
-    return jsonb_build_object('standing', standing, 'recent', recent, 'after', greatest(after, 0));
+    return jsonb_build_object('standing', standing, 'recent', recent, 'after', least(greatest(after, 0), 3600));
 end
 $$;
 -- +goose StatementEnd
 
 -- +goose Down
 drop function intent_restraint;
+drop trigger publication_repository on publications;
+drop function publication_repository;
 drop table suggestions;
 drop index runs_following, publications_incident, publications_of_repository;
 alter table runs drop column follows;

@@ -39,31 +39,30 @@ type ReceiptStore interface {
 //	died before the receipt's row       nothing is on the forge; the same one is signed again
 //	died before or after the comment    it is looked for by its token, and written if it is not there
 //	reply of a step lost                as if it had failed: the log says so, and the publication ends all the same
-func (s *Service) dress(ctx context.Context, r store.Run, end ending) {
+func (s *Service) dress(ctx context.Context, r store.Run, fix db.Fix, end ending) {
 	if end.receipt == nil || end.receipt.Merged {
 		return
 	}
-	fix, err := s.Store.Fix(ctx, r.ID)
-	at, terr := s.Target(r.Failure)
+	at, err := s.Target(r.Failure)
 	report, perr := evidence.Parse(fix.Evidence)
-	if err := errors.Join(err, terr, perr); err != nil {
-		s.undressed(ctx, r, "nothing", err)
+	if err := errors.Join(err, perr); err != nil {
+		s.undressed(ctx, "labels and receipt", err)
 		return
 	}
 	err = at.Forge.AddLabels(ctx, at.Owner, at.Name, int(end.receipt.Number), pulltext.Labels(report))
 	if err != nil && !errors.Is(err, forge.ErrUnsupported) {
-		s.undressed(ctx, r, "the labels", err)
+		s.undressed(ctx, "the labels", err)
 	}
 	if s.Receipts == nil {
 		return
 	}
 	if err := s.leaveReceipt(ctx, at, r, fix, report, *end.receipt); err != nil && !errors.Is(err, forge.ErrUnsupported) {
-		s.undressed(ctx, r, "the receipt", err)
+		s.undressed(ctx, "the receipt", err)
 	}
 }
 
-func (s *Service) undressed(ctx context.Context, r store.Run, what string, err error) {
-	s.Log.WarnContext(ctx, "a pull request is without something", "run_id", r.ID, "without", what, "error", s.Redact(err.Error()))
+func (s *Service) undressed(ctx context.Context, what string, err error) {
+	s.Log.WarnContext(ctx, "a pull request is without something", "without", what, "error", s.Redact(err.Error()))
 }
 
 func (s *Service) leaveReceipt(ctx context.Context, at Target, r store.Run, fix db.Fix, report evidence.Report, pr store.Receipt) error {

@@ -27,7 +27,7 @@ func (s *Service) mended(ctx context.Context, at Target, r store.Run, fix db.Fix
 	// Only a forge's own CI is sure to be among what the forge shows of a commit.
 	if f.Provider == at.Place.Forge {
 		checks, err := at.Forge.CommitChecks(ctx, at.Owner, at.Name, f.Commit)
-		if err := s.unseen(ctx, r, "the commit's checks", err); err != nil {
+		if err := s.unseen(ctx, "the commit's checks", err); err != nil {
 			return nil, err
 		}
 		if err == nil && checks == forge.ChecksGreen {
@@ -39,7 +39,7 @@ func (s *Service) mended(ctx context.Context, at Target, r store.Run, fix db.Fix
 		return nil, nil //nolint:nilnil // not mended
 	}
 	pr, err := s.samePlace(ctx, at, f.Branch, fix)
-	if err := s.unseen(ctx, r, "the open pull requests", err); err != nil || pr == nil {
+	if err := s.unseen(ctx, "the open pull requests", err); err != nil || pr == nil {
 		return nil, err
 	}
 	e := refused(run.Superseded, "person_fixing", pr.URL+" changes the same lines")
@@ -47,12 +47,12 @@ func (s *Service) mended(ctx context.Context, at Target, r store.Run, fix db.Fix
 }
 
 // unseen passes over what a forge refuses to show for good, and says so.
-func (s *Service) unseen(ctx context.Context, r store.Run, what string, err error) error {
+func (s *Service) unseen(ctx context.Context, what string, err error) error {
 	_, permanent := fault.Reason(err)
 	if !permanent && !errors.Is(err, forge.ErrUnsupported) {
 		return err
 	}
-	s.Log.WarnContext(ctx, "not looked at before publishing", "run_id", r.ID, "what", what, "error", s.Redact(err.Error()))
+	s.Log.WarnContext(ctx, "not looked at before publishing", "what", what, "error", s.Redact(err.Error()))
 	return nil
 }
 

@@ -36,6 +36,7 @@ func (s *Service) publish(ctx context.Context, r store.Run) (ending, error) {
 	if err != nil {
 		return expired(fix, err)
 	}
+	s.dress(ctx, r, fix, end)
 	return end, nil
 }
 
@@ -79,7 +80,7 @@ func (s *Service) publishFix(ctx context.Context, r store.Run, fix db.Fix) (endi
 	if comment {
 		return s.suggest(ctx, at, r, fix, report, why)
 	}
-	pub, elsewhere, err := s.intend(ctx, at, r, fix, branch)
+	pub, elsewhere, err := s.intend(ctx, at, r, fix, report, branch)
 	if elsewhere != nil {
 		return *elsewhere, err
 	}
@@ -100,7 +101,7 @@ func (s *Service) publishFix(ctx context.Context, r store.Run, fix db.Fix) (endi
 	if err := s.push(ctx, at, r, pub); err != nil {
 		return ending{}, err
 	}
-	return s.open(ctx, at, r, fix, pub)
+	return s.open(ctx, at, r, fix, report, pub)
 }
 
 func orEmpty(e *ending) ending {
@@ -226,11 +227,9 @@ func (s *Service) staleFork(ctx context.Context, at Target, f ci.Failure) (*endi
 
 // intend writes the intent, with the commit's id, before anything is pushed; or it ends the run whose incident has its
 // pull request.
-func (s *Service) intend(ctx context.Context, at Target, r store.Run, fix db.Fix, branch string) (db.Publication, *ending, error) {
-	report, err := evidence.Parse(fix.Evidence)
-	if err != nil {
-		return db.Publication{}, nil, fault.Perm("bad_evidence", err)
-	}
+func (s *Service) intend(
+	ctx context.Context, at Target, r store.Run, fix db.Fix, report evidence.Report, branch string,
+) (db.Publication, *ending, error) {
 	same, err := s.incident(at, fix)
 	if err != nil {
 		return db.Publication{}, nil, err
@@ -280,11 +279,7 @@ func (s *Service) push(ctx context.Context, at Target, r store.Run, pub db.Publi
 }
 
 // open creates the pull request, or finds that it exists.
-func (s *Service) open(ctx context.Context, at Target, r store.Run, fix db.Fix, pub db.Publication) (ending, error) {
-	report, err := evidence.Parse(fix.Evidence)
-	if err != nil {
-		return ending{}, fault.Perm("bad_evidence", err)
-	}
+func (s *Service) open(ctx context.Context, at Target, r store.Run, fix db.Fix, report evidence.Report, pub db.Publication) (ending, error) {
 	pr, err := at.Forge.CreatePullRequest(ctx, at.Owner, at.Name, forge.NewPullRequest{
 		Title: title(r, fix, report), Head: pub.Branch, Base: pub.BaseBranch, Body: body(at, r, fix, report), Draft: s.Draft,
 	})

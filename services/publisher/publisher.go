@@ -155,9 +155,6 @@ func (s *Service) Handle(ctx context.Context, m *streams.Message) streams.Outcom
 	})
 	defer stop() // a panic must not leave the heartbeat behind: it would hold the run for ever
 	end, err := s.publish(held, r)
-	if err == nil {
-		s.dress(held, r, end)
-	}
 	lost := lease.Lost(held)
 	stop()
 	if lost != nil {

@@ -89,23 +89,23 @@ func Serve(ctx context.Context, env *program.Env) error {
 			Store: p.Store, Providers: providers,
 			Events: bus, Log: env.Log, Redact: env.Redact.String,
 		}
-		looping, stop := context.WithCancel(ctx)
-		var loop sync.WaitGroup
-		loop.Go(func() { reruns.Loop(looping) })
-		defer loop.Wait()
-		defer stop()
+		defer beside(ctx, reruns.Loop)()
 	}
 	if news != nil {
-		telling, stop := context.WithCancel(ctx)
-		var loop sync.WaitGroup
-		loop.Go(func() { news.Loop(telling, bus) })
-		defer loop.Wait()
-		defer stop()
+		defer beside(ctx, func(ctx context.Context) { news.Loop(ctx, bus) })()
 	}
 	return bus.Consume(ctx, streams.Worker{
 		Consumer: streams.PublisherConsumer, Workers: cfg.PublisherWorkers, Handle: service.Handle, Grace: cfg.ShutdownGrace(),
 		Ready: func(ctx context.Context) error { return errors.Join(bus.Ready(ctx), p.Ready(ctx)) },
 	})
+}
+
+// beside runs a loop until it is ended, which waits for it.
+func beside(ctx context.Context, loop func(context.Context)) (end func()) {
+	ctx, stop := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	running.Go(func() { loop(ctx) })
+	return func() { stop(); running.Wait() }
 }
 
 // newWrites bounds what is written to forges. Redis may be away, or not there at all: publishing does not wait for it.

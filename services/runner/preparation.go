@@ -44,7 +44,7 @@ func (p *FixPipeline) prepareTool(ctx context.Context, w *work) error {
 	}
 	err := p.prepareManifests(ctx, w, plan)
 	if reason, _ := fault.Reason(err); reason == fix.ReasonPrepareFailed {
-		p.Log.InfoContext(ctx, "the check is run without what it may need", "run_id", w.run.ID, "error", p.detail(err))
+		p.Log.InfoContext(ctx, "the check is run without what it may need", "error", p.detail(err))
 		return nil
 	}
 	return err

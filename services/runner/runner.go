@@ -287,7 +287,7 @@ func (s *Service) persist(working context.Context, id int64, write func() error)
 		if !store.Unreachable(err) {
 			return err
 		}
-		s.Log.WarnContext(ctx, "the result is not written yet; trying again", "run_id", id, "error", err)
+		s.Log.WarnContext(ctx, "the result is not written yet; trying again", "error", err)
 		if _, rerr := s.Store.Run(ctx, id); store.Unreachable(rerr) && working.Err() == nil {
 			deadline.Reset(2 * s.TTL)
 		}
@@ -345,7 +345,7 @@ func (s *Service) ringPublisher(ctx context.Context, r store.Run) {
 	repo := r.Failure.Repository
 	subject := streams.FixSubject(r.Failure.Provider, repo.Owner, repo.Name)
 	if err := s.Bell.Ring(ctx, streams.TypeFix, subject, r.ID, r.Fence, r.Rings); err != nil {
-		s.Log.WarnContext(ctx, "publisher not rung; it will be rung again", "run_id", r.ID, "error", err)
+		s.Log.WarnContext(ctx, "publisher not rung; it will be rung again", "error", err)
 	}
 }
 

@@ -160,7 +160,7 @@ func (p *FixPipeline) plan(ctx context.Context, w *work) error {
 	}
 	err := p.propose(ctx, w)
 	if _, permanent := fault.Reason(err); permanent && first != nil {
-		p.Log.InfoContext(ctx, "neither a model nor an agent helps", "run_id", w.run.ID, "error", p.detail(err))
+		p.Log.InfoContext(ctx, "neither a model nor an agent helps", "error", p.detail(err))
 		return first
 	}
 	return err

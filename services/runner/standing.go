@@ -69,7 +69,7 @@ func (p *FixPipeline) standing(ctx context.Context, w *work) error {
 	}
 	open, err := p.Pulls.IsOpen(ctx, w.place.Owner, w.place.Name, holder.Branch, *holder.PrNumber)
 	if err != nil {
-		p.Log.WarnContext(ctx, "pull request not looked at; the publisher will", "run_id", w.run.ID, "error", p.detail(err))
+		p.Log.WarnContext(ctx, "pull request not looked at; the publisher will", "error", p.detail(err))
 		return nil
 	}
 	if !open {

@@ -168,8 +168,8 @@ func TestTheAuditFindsRunsThatBreakAPromise(t *testing.T) {
 	for generation := 1; generation <= 2; generation++ {
 		a.exec(`insert into fixes (run_id, generation, fence, base_commit, diff, digest, fixer, title, evidence)
 			values ($1, $2, 2, repeat('a', 40), 'x', 'sha256:' || encode(sha256('x'), 'hex'), 'f', 't', '{}')`, ids[2], generation)
-		a.exec(`insert into publications (run_id, generation, fingerprint, digest, branch, base_branch, commit_id, state, pr_number, pr_url, pr_state, repository_id)
-			values ($1, $2::int, '', 'd', 'sre-agent/x', 'main', repeat('b', 40), 'opened', $2::int, 'https://forge.example/' || $2::int, 'open', (select repository_id from runs where id = $1))`, ids[2], generation)
+		a.exec(`insert into publications (run_id, generation, fingerprint, digest, branch, base_branch, commit_id, state, pr_number, pr_url, pr_state)
+			values ($1, $2::int, '', 'd', 'sre-agent/x', 'main', repeat('b', 40), 'opened', $2::int, 'https://forge.example/' || $2::int, 'open')`, ids[2], generation)
 	}
 	a.want("two open pull requests of one run", telemetry.OnePullRequest, 1, 1)
 	a.exec(`update publications set pr_state = 'closed' where generation = 1`)
