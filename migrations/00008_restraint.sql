@@ -66,7 +66,7 @@ create unique index suggestions_told on suggestions (pr_url, fingerprint) where 
 -- after the locks are had, and they are held until the intent is committed, so that two can't both pass.
 -- +goose StatementBegin
 create function intent_restraint(
-    its_id bigint, its_incident text, incident_seconds float8, max_open integer, max_hour integer, gone bigint[]) returns jsonb
+    its_id bigint, its_fence bigint, its_incident text, incident_seconds float8, max_open integer, max_hour integer, gone bigint[]) returns jsonb
 language plpgsql as $$
 declare
     its runs;
@@ -75,7 +75,8 @@ declare
     recent bigint;
     after float8 := 0;
 begin
-    select r.* into its from runs r where r.id = its_id;
+    -- What is fenced off is refused by the write itself.
+    select r.* into its from runs r where r.id = its_id and r.fence = its_fence and r.state = 'publishing';
     if its.id is null or exists (select 1 from publications p where p.run_id = its_id and p.generation = its.generation) then
         return '{}';
     end if;

@@ -108,7 +108,7 @@ const (
 func (s *Store) Intend(ctx context.Context, id, fence int64, i Intent) (db.Publication, error) {
 	var p db.Publication
 	err := s.inTx(ctx, "intend", func(q *db.Queries) error {
-		if err := restrain(ctx, q, id, i); err != nil {
+		if err := restrain(ctx, q, id, fence, i); err != nil {
 			return err
 		}
 		var err error

@@ -49,9 +49,9 @@ func (e *IncidentError) Error() string {
 
 // restrain refuses a first intent that is over a cap or belongs to an incident that has its pull request. Its locks are
 // held until the transaction ends, so that what was counted is still so when the intent is there.
-func restrain(ctx context.Context, q *db.Queries, id int64, i Intent) error {
+func restrain(ctx context.Context, q *db.Queries, id, fence int64, i Intent) error {
 	raw, err := q.IntentRestraint(ctx, db.IntentRestraintParams{
-		ID: id, Incident: i.Incident, IncidentSeconds: i.Window.Seconds(), MaxOpen: int32(i.Caps.Open), MaxHour: int32(i.Caps.PerHour),
+		ID: id, Fence: fence, Incident: i.Incident, IncidentSeconds: i.Window.Seconds(), MaxOpen: int32(i.Caps.Open), MaxHour: int32(i.Caps.PerHour),
 		Gone: append([]int64{}, i.Caps.Gone...),
 	})
 	if err != nil {

@@ -224,3 +224,14 @@ func TestATroubleIsToldOnceOnAPullRequest(t *testing.T) {
 		t.Errorf("%+v, %v", row, err)
 	}
 }
+
+func TestAnIntentThatIsFencedOffIsToldThatAndNothingElse(t *testing.T) {
+	st := open(t)
+	first, second := publishing(t, st, 1, "f1"), publishing(t, st, 2, "f2")
+	if _, err := st.Intend(t.Context(), first.ID, first.Fence, capped(1, store.Caps{Open: 1})); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := st.Intend(t.Context(), second.ID, second.Fence-1, capped(2, store.Caps{Open: 1})); !errors.Is(err, store.ErrFenced) {
+		t.Errorf("%v; want that it is fenced off", err)
+	}
+}

@@ -233,11 +233,12 @@ func (q *Queries) IntendSuggestion(ctx context.Context, arg IntendSuggestionPara
 }
 
 const intentRestraint = `-- name: IntentRestraint :one
-select intent_restraint($1::bigint, $2::text, $3::float8, $4::integer, $5::integer, $6::bigint[])::jsonb as found
+select intent_restraint($1::bigint, $2::bigint, $3::text, $4::float8, $5::integer, $6::integer, $7::bigint[])::jsonb as found
 `
 
 type IntentRestraintParams struct {
 	ID              int64
+	Fence           int64
 	Incident        string
 	IncidentSeconds float64
 	MaxOpen         int32
@@ -249,6 +250,7 @@ type IntentRestraintParams struct {
 func (q *Queries) IntentRestraint(ctx context.Context, arg IntentRestraintParams) (json.RawMessage, error) {
 	row := q.db.QueryRow(ctx, intentRestraint,
 		arg.ID,
+		arg.Fence,
 		arg.Incident,
 		arg.IncidentSeconds,
 		arg.MaxOpen,

@@ -1,6 +1,6 @@
 -- name: IntentRestraint :one
 -- What stands against a run's first intent; the rules are in the function: 00008_restraint.sql.
-select intent_restraint(@id::bigint, @incident::text, @incident_seconds::float8, @max_open::integer, @max_hour::integer, @gone::bigint[])::jsonb as found;
+select intent_restraint(@id::bigint, @fence::bigint, @incident::text, @incident_seconds::float8, @max_open::integer, @max_hour::integer, @gone::bigint[])::jsonb as found;
 
 -- name: OpenPublications :many
 -- A repository's pull requests that were open when last heard of, the oldest first.
