@@ -126,7 +126,7 @@ type forgeFaults struct {
 	// hurts counts what was done to requests that open pull requests, by repository.
 	hurts map[string]int
 	done  int
-	// strikes are those that have not hit yet; struck counts those that have.
+	// strikes are those that have not hit yet; struck counts those that killed somebody.
 	strikes []*strike
 	struck  int
 }

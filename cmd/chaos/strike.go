@@ -32,10 +32,11 @@ func (s *system) strikePublishers(ctx context.Context, f chaos.Fault, forge *for
 	case <-late.C:
 	case <-ctx.Done():
 	}
-	if !forge.disarm(k) {
-		s.timeline.note("no request came to be struck %s its effect", f.What)
+	if !forge.disarm(k) || len(dead) == 0 {
+		s.timeline.note("nobody was struck %s an effect", f.What)
 		return
 	}
+	forge.hit()
 	s.timeline.note("struck %s an effect", f.What)
 	wait(ctx, f.For)
 	for _, v := range dead {
@@ -75,7 +76,6 @@ func (f *forgeFaults) disarm(k *strike) bool {
 	defer f.mu.Unlock()
 	select {
 	case <-k.hit:
-		f.struck++
 		return true
 	default:
 	}
@@ -85,6 +85,13 @@ func (f *forgeFaults) disarm(k *strike) bool {
 		}
 	}
 	return false
+}
+
+// hit counts a strike that killed somebody.
+func (f *forgeFaults) hit() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.struck++
 }
 
 // due is the strike that hits this request, and nil for none. The caller holds mu.
