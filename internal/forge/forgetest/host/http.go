@@ -74,11 +74,6 @@ func (h *held) send(w http.ResponseWriter) {
 	_, _ = w.Write(h.body.Bytes())
 }
 
-// Send sends an answer of an API.
-func Send(w http.ResponseWriter, status int, header http.Header, body []byte) {
-	(&held{header: header, status: status, body: *bytes.NewBuffer(body)}).send(w)
-}
-
 // route sends git's requests to the git host and all others to the API.
 func (h *Host) route(w http.ResponseWriter, r *http.Request) {
 	path, ok := strings.CutPrefix(r.URL.Path, Prefix+"/")
