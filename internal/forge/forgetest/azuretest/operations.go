@@ -12,11 +12,9 @@ import (
 
 const heads = "refs/heads/"
 
-// operate runs an operation on its repository, under the lock. The service takes pullrequests and pullRequests, and
-// the description has both.
+// operate runs an operation on its repository, under the lock.
 func (s *Server) operate(e *forgetest.Exchange, r *http.Request, re *host.Repo, login string) reply {
-	operation := strings.TrimSuffix(e.Operation(), "2")
-	switch operation {
+	switch e.Operation() {
 	case "getRepository":
 		return ok(s.repository(re))
 	case "listRefs":
@@ -32,7 +30,7 @@ func (s *Server) operate(e *forgetest.Exchange, r *http.Request, re *host.Repo, 
 	if p == nil {
 		return refusal(http.StatusNotFound, "TF401180: The requested pull request was not found.")
 	}
-	switch operation {
+	switch e.Operation() {
 	case "getPullRequest":
 		return ok(s.pull(re, p))
 	case "updatePullRequest":
@@ -53,7 +51,7 @@ func (s *Server) operate(e *forgetest.Exchange, r *http.Request, re *host.Repo, 
 	case "getChanges":
 		return changes(re, p)
 	}
-	return refusal(http.StatusNotImplemented, "no handler for "+operation)
+	return refusal(http.StatusNotImplemented, "no handler for "+e.Operation())
 }
 
 func (s *Server) repository(re *host.Repo) map[string]any {
