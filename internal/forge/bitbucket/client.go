@@ -36,11 +36,8 @@ type Client struct {
 
 // New returns a client for an API's root, such as https://api.bitbucket.org/2.0. A nil hc means one with sane timeouts.
 func New(baseURL, token string, hc *http.Client) *Client {
-	options := httpapi.Options{BaseURL: baseURL, Token: token, Accept: "application/json"}
-	options.HTTP = httpapi.New(options).Guard(hc)
-	options.HTTP.Transport = flat{options.HTTP.Transport}
-	api := httpapi.New(options)
-	return &Client{api: api, sender: sending.New(api, options.HTTP)}
+	api := httpapi.New(httpapi.Options{BaseURL: baseURL, Token: token, Accept: "application/json", HTTP: hc})
+	return &Client{api: api, sender: sending.New(api, hc)}
 }
 
 // list reads the pages below path until one is the last or most items are there.
