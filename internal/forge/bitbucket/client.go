@@ -202,15 +202,7 @@ func (c *Client) CommitChecks(ctx context.Context, owner, name, commit string) (
 
 // write is the one place that writes. What is refused of any write is "pull_request_rejected".
 func (c *Client) write(ctx context.Context, method, path string, in, out any) error {
-	return c.sender.Send(ctx, method, path, in, out)
-}
-
-func refused(err error) error {
-	var se *httpapi.StatusError
-	if errors.As(err, &se) && (se.Status == http.StatusBadRequest || se.Status == http.StatusConflict || se.Status == http.StatusUnprocessableEntity) {
-		return fault.Perm("pull_request_rejected", err)
-	}
-	return err
+	return sending.Refused(c.sender.Send(ctx, method, path, in, out))
 }
 
 func repositoryFault(err error) error {
@@ -226,11 +218,10 @@ func createFault(err error) error {
 	if !errors.As(err, &se) {
 		return err
 	}
-	switch se.Status {
-	case http.StatusNotFound:
-		return fault.Perm("repository_not_found", err)
-	case http.StatusBadRequest, http.StatusConflict, http.StatusUnprocessableEntity:
-	default:
+	if se.Status == http.StatusNotFound {
+		return fault.Perm("repository_not_found", se)
+	}
+	if reason, _ := fault.Reason(err); reason != "pull_request_rejected" {
 		return err
 	}
 	for _, d := range append(se.Errors, httpapi.Detail{Message: se.Message}) {
@@ -239,13 +230,13 @@ func createFault(err error) error {
 		case strings.Contains(text, "already exists"):
 			return fmt.Errorf("%w (%w)", forge.ErrExists, se)
 		case strings.Contains(text, "no changes to be pulled"):
-			return fault.Perm("no_commits_between", err)
+			return fault.Perm("no_commits_between", se)
 		case strings.Contains(text, "destination") && strings.Contains(text, "not found"):
-			return fault.Perm("base_branch_missing", err)
+			return fault.Perm("base_branch_missing", se)
 		case strings.Contains(text, "source") && strings.Contains(text, "not found"):
 			// The caller has just pushed it; the API may see a push a moment late.
 			return &httpapi.RetryError{Op: se.Op, Status: se.Status, After: headDelay, Message: "the forge does not see the head branch yet"}
 		}
 	}
-	return fault.Perm("pull_request_rejected", err)
+	return err
 }
