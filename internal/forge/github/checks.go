@@ -51,24 +51,21 @@ func (c *Client) checkRuns(ctx context.Context, owner, name, commit string) ([]f
 	if err != nil {
 		return nil, err
 	}
+	type run struct {
+		Name       string `json:"name"`
+		Status     string `json:"status"`
+		Conclusion string `json:"conclusion"`
+	}
+	type page struct {
+		CheckRuns []run `json:"check_runs"`
+	}
+	runs, err := list(ctx, c, owner, name, path, url.Values{"filter": {"latest"}}, maxChecks, func(p page) []run { return p.CheckRuns })
 	var out []forge.Checks
-	err = c.pages(ctx, owner, name, path, url.Values{"filter": {"latest"}}, maxChecks, func() (any, func() int) {
-		var page struct {
-			CheckRuns []struct {
-				Name       string `json:"name"`
-				Status     string `json:"status"`
-				Conclusion string `json:"conclusion"`
-			} `json:"check_runs"`
+	for _, r := range runs {
+		if !own(r.Name) {
+			out = append(out, runOutcome(r.Status, r.Conclusion))
 		}
-		return &page, func() int {
-			for _, r := range page.CheckRuns {
-				if !own(r.Name) {
-					out = append(out, runOutcome(r.Status, r.Conclusion))
-				}
-			}
-			return len(page.CheckRuns)
-		}
-	})
+	}
 	return out, err
 }
 
@@ -88,28 +85,25 @@ func (c *Client) statuses(ctx context.Context, owner, name, commit string) ([]fo
 	if err != nil {
 		return nil, err
 	}
+	type status struct {
+		Context string `json:"context"`
+		State   string `json:"state"`
+	}
+	type page struct {
+		Statuses []status `json:"statuses"`
+	}
+	statuses, err := list(ctx, c, owner, name, path, nil, maxChecks, func(p page) []status { return p.Statuses })
 	var out []forge.Checks
-	err = c.pages(ctx, owner, name, path, nil, maxChecks, func() (any, func() int) {
-		var page struct {
-			Statuses []struct {
-				Context string `json:"context"`
-				State   string `json:"state"`
-			} `json:"statuses"`
+	for _, s := range statuses {
+		switch {
+		case own(s.Context):
+		case s.State == "pending":
+			out = append(out, forge.ChecksPending)
+		case s.State == "success":
+			out = append(out, forge.ChecksGreen)
+		default: // failure, error
+			out = append(out, forge.ChecksRed)
 		}
-		return &page, func() int {
-			for _, s := range page.Statuses {
-				switch {
-				case own(s.Context):
-				case s.State == "pending":
-					out = append(out, forge.ChecksPending)
-				case s.State == "success":
-					out = append(out, forge.ChecksGreen)
-				default: // failure, error
-					out = append(out, forge.ChecksRed)
-				}
-			}
-			return len(page.Statuses)
-		}
-	})
+	}
 	return out, err
 }
