@@ -229,12 +229,8 @@ func TestAPatchThatAPersonClosedIsNotWrittenAgain(t *testing.T) {
 	if err := os.Rename(found[0], found[0]+".closed"); err != nil {
 		t.Fatal(err)
 	}
-	at, err := r.Target(r.run.Failure)
-	if err != nil {
-		t.Fatal(err)
-	}
-	prs, err := at.Forge.FindPullRequests(t.Context(), "acme", "hello", r.branch())
-	if err != nil || len(prs) != 1 || prs[0].State != "closed" || prs[0].Merged {
-		t.Errorf("%+v, %v", prs, err)
+	r.again()
+	if got := r.publish(r.Service); got.State != "blocked" || got.Reason != "pull_request_closed" || len(patches(t, folder)) != 1 {
+		t.Errorf("%s(%s): %s, patches %v", got.State, got.Reason, got.Explanation, patches(t, folder))
 	}
 }
