@@ -1,8 +1,8 @@
 // Package azuretest is Azure Repos on this machine, for tests.
 //
 // It serves real git and the calls of REST 7.1 that sre-agent uses; its address is that of the organisation. Every
-// request and answer is checked against what Microsoft documents (openapi/README.md), and what does not fit is answered
-// 500 and kept in Violations.
+// request and answer is checked against a description written by hand, which openapi/README.md says how far to believe,
+// and what does not fit is answered 500 and kept in Violations.
 package azuretest
 
 import (

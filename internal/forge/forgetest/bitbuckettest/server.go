@@ -1,7 +1,8 @@
 // Package bitbuckettest is a Bitbucket Cloud on this machine, for tests.
 //
-// It serves real git and the calls of REST 2.0 that sre-agent uses. Every request and answer is checked against what
-// Atlassian documents (openapi/README.md), and what does not fit is answered 500 and kept in Violations.
+// It serves real git and the calls of REST 2.0 that sre-agent uses. Every request and answer is checked against a
+// description written by hand, which openapi/README.md says how far to believe, and what does not fit is answered 500 and
+// kept in Violations.
 package bitbuckettest
 
 import (

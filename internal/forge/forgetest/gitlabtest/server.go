@@ -1,8 +1,8 @@
 // Package gitlabtest is a GitLab on this machine, for tests.
 //
 // It serves real git and the calls of REST v4 that sre-agent uses, below a path as a self-managed GitLab may be. Every
-// request and answer is checked against what GitLab documents (openapi/README.md), and what does not fit is answered
-// 500 and kept in Violations. Statuses and messages of refusals are GitLab's.
+// request and answer is checked against a description written by hand, which openapi/README.md says how far to believe,
+// and what does not fit is answered 500 and kept in Violations. Statuses and messages of refusals are meant to be GitLab's.
 package gitlabtest
 
 import (
