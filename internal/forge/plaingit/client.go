@@ -9,6 +9,7 @@ package plaingit
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -180,7 +181,7 @@ func (c *Client) all(owner, name string) ([]forge.PullRequest, error) {
 			out = append(out, pr)
 		}
 	}
-	slices.SortStableFunc(out, func(a, b forge.PullRequest) int { return int(min(1, max(-1, times[b.Number]-times[a.Number]))) })
+	slices.SortStableFunc(out, func(a, b forge.PullRequest) int { return cmp.Compare(times[b.Number], times[a.Number]) })
 	return out, nil
 }
 
