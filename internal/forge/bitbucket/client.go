@@ -185,16 +185,14 @@ func (c *Client) CommitChecks(ctx context.Context, owner, name, commit string) (
 	}
 	out := forge.ChecksNone
 	for _, s := range statuses {
-		if key, _, _ := strings.Cut(s.Key, "/"); key == forge.OwnCheck {
-			continue
-		}
 		switch {
+		case forge.Ours(s.Key):
 		case s.State == "FAILED" || s.State == "STOPPED":
-			return forge.ChecksRed, nil
-		case s.State != "SUCCESSFUL":
-			out = forge.ChecksPending
-		case out == forge.ChecksNone:
-			out = forge.ChecksGreen
+			out = out.With(forge.ChecksRed)
+		case s.State == "SUCCESSFUL":
+			out = out.With(forge.ChecksGreen)
+		default:
+			out = out.With(forge.ChecksPending)
 		}
 	}
 	return out, nil

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/url"
 	"strconv"
-	"strings"
 
 	"github.com/sre-agent/sre-agent/internal/fault"
 	"github.com/sre-agent/sre-agent/internal/forge"
@@ -118,7 +117,7 @@ func (c *Client) CommitChecks(ctx context.Context, owner, name, commit string) (
 			return forge.ChecksNone, fmt.Errorf("read status of %s: %w", commit, err)
 		}
 		for _, s := range got.Statuses {
-			out = worse(out, s.outcome())
+			out = out.With(s.outcome())
 		}
 		if seen += len(got.Statuses); len(got.Statuses) == 0 || complete(header, seen) {
 			break
@@ -133,7 +132,7 @@ type status struct {
 }
 
 func (s status) outcome() forge.Checks {
-	if first, _, _ := strings.Cut(s.Context, "/"); first == forge.OwnCheck {
+	if forge.Ours(s.Context) {
 		return forge.ChecksNone
 	}
 	switch s.Status {
@@ -143,17 +142,4 @@ func (s status) outcome() forge.Checks {
 		return forge.ChecksRed
 	}
 	return forge.ChecksPending
-}
-
-// worse is red as soon as one is, and green only when all are.
-func worse(a, b forge.Checks) forge.Checks {
-	switch {
-	case a == forge.ChecksRed || b == forge.ChecksRed:
-		return forge.ChecksRed
-	case a == forge.ChecksPending || b == forge.ChecksPending:
-		return forge.ChecksPending
-	case a == forge.ChecksGreen || b == forge.ChecksGreen:
-		return forge.ChecksGreen
-	}
-	return forge.ChecksNone
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/url"
-	"strings"
 
 	"github.com/sre-agent/sre-agent/internal/forge"
 	"github.com/sre-agent/sre-agent/internal/httpapi"
@@ -24,32 +23,13 @@ func (c *Client) CommitChecks(ctx context.Context, owner, name, commit string) (
 	if err != nil {
 		return forge.ChecksNone, fmt.Errorf("read statuses of %s: %w", commit, repositoryFault(err))
 	}
-	return together(append(runs, statuses...)), nil
+	return runs.With(statuses), nil
 }
 
-// together is red as soon as one is, and green only when all are.
-func together(all []forge.Checks) forge.Checks {
-	out := forge.ChecksNone
-	for _, one := range all {
-		switch {
-		case one == forge.ChecksRed:
-			return forge.ChecksRed
-		case one == forge.ChecksPending, out == forge.ChecksNone:
-			out = one
-		}
-	}
-	return out
-}
-
-func own(check string) bool {
-	first, _, _ := strings.Cut(check, "/")
-	return first == forge.OwnCheck
-}
-
-func (c *Client) checkRuns(ctx context.Context, owner, name, commit string) ([]forge.Checks, error) {
+func (c *Client) checkRuns(ctx context.Context, owner, name, commit string) (out forge.Checks, err error) {
 	path, err := httpapi.Path("repos", owner, name, "commits", commit, "check-runs")
 	if err != nil {
-		return nil, err
+		return forge.ChecksNone, err
 	}
 	type run struct {
 		Name       string `json:"name"`
@@ -60,10 +40,9 @@ func (c *Client) checkRuns(ctx context.Context, owner, name, commit string) ([]f
 		CheckRuns []run `json:"check_runs"`
 	}
 	runs, err := list(ctx, c, owner, name, path, url.Values{"filter": {"latest"}}, maxChecks, func(p page) []run { return p.CheckRuns })
-	var out []forge.Checks
 	for _, r := range runs {
-		if !own(r.Name) {
-			out = append(out, runOutcome(r.Status, r.Conclusion))
+		if !forge.Ours(r.Name) {
+			out = out.With(runOutcome(r.Status, r.Conclusion))
 		}
 	}
 	return out, err
@@ -80,10 +59,10 @@ func runOutcome(status, conclusion string) forge.Checks {
 	return forge.ChecksRed
 }
 
-func (c *Client) statuses(ctx context.Context, owner, name, commit string) ([]forge.Checks, error) {
+func (c *Client) statuses(ctx context.Context, owner, name, commit string) (out forge.Checks, err error) {
 	path, err := httpapi.Path("repos", owner, name, "commits", commit, "status")
 	if err != nil {
-		return nil, err
+		return forge.ChecksNone, err
 	}
 	type status struct {
 		Context string `json:"context"`
@@ -93,16 +72,15 @@ func (c *Client) statuses(ctx context.Context, owner, name, commit string) ([]fo
 		Statuses []status `json:"statuses"`
 	}
 	statuses, err := list(ctx, c, owner, name, path, nil, maxChecks, func(p page) []status { return p.Statuses })
-	var out []forge.Checks
 	for _, s := range statuses {
 		switch {
-		case own(s.Context):
+		case forge.Ours(s.Context):
 		case s.State == "pending":
-			out = append(out, forge.ChecksPending)
+			out = out.With(forge.ChecksPending)
 		case s.State == "success":
-			out = append(out, forge.ChecksGreen)
+			out = out.With(forge.ChecksGreen)
 		default: // failure, error
-			out = append(out, forge.ChecksRed)
+			out = out.With(forge.ChecksRed)
 		}
 	}
 	return out, err
