@@ -90,3 +90,16 @@ const (
 	WritePermission
 	AdminPermission
 )
+
+// PermissionNamed reads the word that several forges have for a permission; any other word is none.
+func PermissionNamed(word string) Permission {
+	switch word {
+	case "admin":
+		return AdminPermission
+	case "write":
+		return WritePermission
+	case "read":
+		return ReadPermission
+	}
+	return NoPermission
+}

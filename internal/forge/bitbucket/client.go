@@ -154,16 +154,8 @@ func (c *Client) Permission(ctx context.Context, owner, name, login string) (for
 		return forge.NoPermission, fmt.Errorf("read permission: %w", err)
 	}
 	for _, e := range entries {
-		if e.User.UUID != login {
-			continue
-		}
-		switch e.Permission {
-		case "admin":
-			return forge.AdminPermission, nil
-		case "write":
-			return forge.WritePermission, nil
-		case "read":
-			return forge.ReadPermission, nil
+		if e.User.UUID == login {
+			return forge.PermissionNamed(e.Permission), nil
 		}
 	}
 	return forge.NoPermission, nil
