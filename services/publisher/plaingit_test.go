@@ -18,6 +18,8 @@ import (
 	"github.com/sre-agent/sre-agent/streams"
 )
 
+const postUser, postPassword = "robot", "a-password-of-the-post"
+
 // postOffice is a mail server that takes everything.
 type postOffice struct {
 	ln   net.Listener
@@ -25,6 +27,7 @@ type postOffice struct {
 	got  []string
 	drop int    // so many mails are taken without an answer
 	deny string // what the next recipients are answered
+	asks bool   // who sends; it takes nobody's word
 }
 
 func newPostOffice(t *testing.T) *postOffice {
@@ -66,6 +69,10 @@ func (p *postOffice) serve(conn net.Conn) {
 				return
 			}
 			_ = c.PrintfLine("250 taken")
+		case "EHLO":
+			_ = c.PrintfLine("250 AUTH PLAIN")
+		case "AUTH":
+			_ = c.PrintfLine("535 %s with %s is not %s", line, postPassword, postUser)
 		case "RCPT":
 			_ = c.PrintfLine("%s", p.answer())
 		case "QUIT":
@@ -110,6 +117,9 @@ func (r *rig) onPlainGit(post *postOffice) (folder string) {
 	}
 	if post != nil {
 		environ["PLAIN_GIT_MAIL_TO"], environ["SMTP_ADDRESS"] = "patches@example.com", post.ln.Addr().String()
+		if post.asks {
+			environ["SMTP_USER"], environ["SMTP_PASSWORD"] = postUser, postPassword
+		}
 	}
 	cfg, err := config.Load(config.Publisher, environ)
 	if err != nil {
@@ -217,6 +227,18 @@ func TestAMailServerThatRefusesEndsTheRunAndOneThatIsAwayDoesNot(t *testing.T) {
 	m := r.state(r.run.ID)
 	if m.State != "fixed" || m.Explanation == "" {
 		t.Errorf("%s(%s): %s", m.State, m.Reason, m.Explanation)
+	}
+}
+
+func TestAMailServersWordDoesNotShowThePassword(t *testing.T) {
+	r := newRig(t)
+	post := newPostOffice(t)
+	post.asks = true
+	r.onPlainGit(post)
+	got := r.publish(r.Service)
+	text := got.Explanation + r.tel.Logs()
+	if got.Reason != "pull_request_rejected" || !strings.Contains(text, "535") || strings.Contains(text, postPassword) || strings.Contains(text, "AHJvYm90") {
+		t.Errorf("%s(%s): %s", got.State, got.Reason, text)
 	}
 }
 
