@@ -1,6 +1,6 @@
 // Package forge holds what the publisher and a forge's client say to each other.
 //
-// It has no behaviour; internal/forge/<forge> does the talking. Only the publisher may import it. Owner and name are
+// It talks to nobody: internal/forge/<forge> does. Only the publisher may import it. Owner and name are
 // always a repository's names at that forge.
 package forge
 
@@ -91,16 +91,15 @@ const (
 	AdminPermission
 )
 
-// OwnCheck is the name, or its part before a "/", of every check and status that sre-agent reports itself.
-const OwnCheck = "sre-agent"
-
-// Checks is what a commit's CI says, all of it together, without what sre-agent reports itself.
-type Checks int
-
-// The outcomes of a commit's CI.
-const (
-	ChecksNone    Checks = iota // nothing has reported
-	ChecksPending               // something is still under way
-	ChecksGreen
-	ChecksRed
-)
+// PermissionNamed reads the word that several forges have for a permission; any other word is none.
+func PermissionNamed(word string) Permission {
+	switch word {
+	case "admin":
+		return AdminPermission
+	case "write":
+		return WritePermission
+	case "read":
+		return ReadPermission
+	}
+	return NoPermission
+}

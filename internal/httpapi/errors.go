@@ -21,6 +21,7 @@ import (
 const (
 	maxErrorBody = 64 << 10
 	maxMessage   = 500
+	maxDetails   = 10
 	// secondaryWait is what GitHub asks for when a secondary limit comes without a time
 	// (docs.github.com, "Rate limits for the REST API").
 	secondaryWait = time.Minute
@@ -199,11 +200,9 @@ func (c *Client) statusError(op string, resp *http.Response) *StatusError {
 	}
 	// What is not JSON (a proxy's page, an object store's XML) says nothing that we need.
 	_ = json.Unmarshal(raw, &body)
-	se.Message = c.clean(words(body.Message))
-	if se.Message == "" {
-		se.Message = c.clean(words(body.Error))
-	}
-	for _, d := range details(body.Errors) {
+	message, fields := inner(body.Error)
+	se.Message = c.clean(cmp.Or(words(body.Message), words(body.Error), message))
+	for _, d := range append(details(body.Errors), fields...) {
 		se.Errors = append(se.Errors, Detail{c.clean(d.Resource), c.clean(d.Field), c.clean(d.Code), c.clean(d.Message)})
 	}
 	return se
@@ -240,7 +239,7 @@ func details(raw json.RawMessage) []Detail {
 	_ = json.Unmarshal(raw, &list)
 	var out []Detail
 	for _, item := range list {
-		if len(out) == 10 {
+		if len(out) == maxDetails {
 			break
 		}
 		var d Detail
@@ -250,6 +249,21 @@ func details(raw json.RawMessage) []Detail {
 		out = append(out, d)
 	}
 	return out
+}
+
+// inner reads Bitbucket's "error", which holds a message and texts by the field that they are about.
+func inner(raw json.RawMessage) (message string, out []Detail) {
+	var body struct {
+		Message string              `json:"message"`
+		Fields  map[string][]string `json:"fields"`
+	}
+	_ = json.Unmarshal(raw, &body) // fields of another form: the message is what there is
+	for _, field := range slices.Sorted(maps.Keys(body.Fields)) {
+		for _, text := range body.Fields[field] {
+			out = append(out, Detail{Field: field, Message: text})
+		}
+	}
+	return body.Message, out[:min(len(out), maxDetails)]
 }
 
 // clean makes a foreign text fit for an error: without the token, on one line, and short.

@@ -109,6 +109,8 @@ func TestAMessageMayBeAListOrBeAboutFields(t *testing.T) {
 		`{"message":["one exists: !1"]}`:                                         "one exists: !1",
 		`{"message":["one","two"]}`:                                              "one; two",
 		`{"message":{"title":["is long","is bad"],"base":["is ` + token + `"]}}`: "base is [token]; title is long, is bad",
+		`{"error":{"message":"Bad request","fields":{"source":["is bad"]}}}`:     "Bad request",
+		`{"error":{"message":"Bad request","fields":"none"}}`:                    "Bad request",
 		`{"error":"title is missing"}`:                                           "title is missing",
 		`{"error":["disabled"],"message":null}`:                                  "disabled",
 		`{"message":{"deep":{"er":1}}}`:                                          "",

@@ -5,17 +5,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/sre-agent/sre-agent/internal/forge/azuredevops"
-	"github.com/sre-agent/sre-agent/internal/forge/bitbucket"
 	"github.com/sre-agent/sre-agent/internal/forge/forgetest"
-	"github.com/sre-agent/sre-agent/internal/forge/forgetest/azuretest"
-	"github.com/sre-agent/sre-agent/internal/forge/forgetest/bitbuckettest"
-	"github.com/sre-agent/sre-agent/internal/forge/forgetest/giteatest"
-	"github.com/sre-agent/sre-agent/internal/forge/forgetest/gitlabtest"
 	"github.com/sre-agent/sre-agent/internal/forge/forgetest/host"
-	"github.com/sre-agent/sre-agent/internal/forge/gitea"
-	"github.com/sre-agent/sre-agent/internal/forge/gitlab"
-	"github.com/sre-agent/sre-agent/internal/origin"
 	"github.com/sre-agent/sre-agent/services/publisher"
 )
 
@@ -51,7 +42,7 @@ func (r *rig) next(h *host.Host, name string) {
 	r.write("n.txt", name)
 	r.git("add", "-A")
 	r.git("commit", "-qm", name)
-	r.git("push", "-q", strings.Replace(h.URL(), "://", "://x:"+host.WriteToken+"@", 1)+"/acme/hello.git", "HEAD:refs/heads/main")
+	r.git("push", "-q", address(h), "HEAD:refs/heads/main")
 	r.commit = r.git("rev-parse", "HEAD")
 	r.run = r.fixedAs(r.repoID, r.commit)
 	r.exec("update runs set fingerprint = 'f' || id where state = 'fixed'")
@@ -59,32 +50,7 @@ func (r *rig) next(h *host.Host, name string) {
 }
 
 func TestEveryAnswerOfEveryForgeHasItsEndingCounterAndRow(t *testing.T) {
-	lab, err := gitlabtest.Start()
-	if err != nil {
-		t.Fatal(err)
-	}
-	tea, err := giteatest.Start(giteatest.Gitea)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cloud, err := bitbuckettest.Start()
-	if err != nil {
-		t.Fatal(err)
-	}
-	azure, err := azuretest.Start()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, tt := range []struct {
-		name   string
-		host   *host.Host
-		client publisher.Forge
-	}{
-		{origin.GitLab, lab.Host, gitlab.New(lab.APIURL(), host.WriteToken, nil)},
-		{origin.Gitea, tea.Host, gitea.New(tea.URL(), host.WriteToken, nil)},
-		{origin.Bitbucket, cloud.Host, bitbucket.New(cloud.APIURL(), host.WriteToken, nil)},
-		{origin.Azure, azure.Host, azuredevops.New(azure.URL(), host.WriteToken, nil)},
-	} {
+	for _, tt := range otherForges(t) {
 		t.Run(tt.name, func(t *testing.T) {
 			r := newRig(t)
 			r.onAnotherForge(tt.name, tt.host, tt.client)
@@ -138,13 +104,12 @@ func (r *rig) foreign(t *testing.T, h *host.Host) {
 	r.git("add", "-A")
 	r.git("commit", "-qm", "theirs")
 	theirs := r.git("rev-parse", "HEAD")
-	url := strings.Replace(h.URL(), "://", "://x:"+host.WriteToken+"@", 1) + "/acme/hello.git"
-	r.git("push", "-q", url, "HEAD:refs/heads/"+r.branch())
+	r.git("push", "-q", address(h), "HEAD:refs/heads/"+r.branch())
 	got := r.publish(r.Service)
 	if got.State != "blocked" || got.Reason != "branch_taken" {
 		t.Errorf("a foreign commit: %s(%s): %s", got.State, got.Reason, got.Explanation)
 	}
-	if at := r.git("ls-remote", url, "refs/heads/"+r.branch()); !strings.HasPrefix(at, theirs) {
+	if at := r.git("ls-remote", address(h), "refs/heads/"+r.branch()); !strings.HasPrefix(at, theirs) {
 		t.Errorf("the foreign commit is gone: %s", at)
 	}
 }

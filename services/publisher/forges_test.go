@@ -2,6 +2,7 @@ package publisher_test
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 
@@ -21,6 +22,38 @@ import (
 	"github.com/sre-agent/sre-agent/services/publisher"
 )
 
+// otherForge is a forge that is not GitHub, and its client.
+type otherForge struct {
+	name   string
+	host   *host.Host
+	client publisher.Forge
+}
+
+// otherForges starts one of each; onAnotherForge stops it.
+func otherForges(t *testing.T) []otherForge {
+	t.Helper()
+	lab, labErr := gitlabtest.Start()
+	tea, teaErr := giteatest.Start(giteatest.Gitea)
+	jo, joErr := giteatest.Start(giteatest.Forgejo)
+	cloud, cloudErr := bitbuckettest.Start()
+	azure, azureErr := azuretest.Start()
+	if err := errors.Join(labErr, teaErr, joErr, cloudErr, azureErr); err != nil {
+		t.Fatal(err)
+	}
+	return []otherForge{
+		{origin.GitLab, lab.Host, gitlab.New(lab.APIURL(), host.WriteToken, nil)},
+		{origin.Gitea, tea.Host, gitea.New(tea.URL(), host.WriteToken, nil)},
+		{origin.Bitbucket, cloud.Host, bitbucket.New(cloud.APIURL(), host.WriteToken, nil)},
+		{origin.Azure, azure.Host, azuredevops.New(azure.URL(), host.WriteToken, nil)},
+		{origin.Forgejo, jo.Host, gitea.New(jo.URL(), host.WriteToken, nil)},
+	}
+}
+
+// address is where git pushes to on another forge.
+func address(h *host.Host) string {
+	return strings.Replace(h.URL(), "://", "://x:"+host.WriteToken+"@", 1) + "/acme/hello.git"
+}
+
 // onAnotherForge moves the rig's repository and its publisher to another forge.
 func (r *rig) onAnotherForge(name string, h *host.Host, f publisher.Forge) {
 	r.t.Helper()
@@ -32,7 +65,7 @@ func (r *rig) onAnotherForge(name string, h *host.Host, f publisher.Forge) {
 			r.t.Error(err)
 		}
 	})
-	r.git("push", "-q", strings.Replace(h.URL(), "://", "://x:"+host.WriteToken+"@", 1)+"/acme/hello.git", "HEAD:refs/heads/main")
+	r.git("push", "-q", address(h), "HEAD:refs/heads/main")
 	r.Target = r.on(f, name, h.URL())
 	r.Git.(*publisher.Mirrors).Remote = func(_ context.Context, at origin.Place) (gitrepo.Remote, error) {
 		return gitrepo.Remote{URL: at.GitURL, Username: at.User, Token: host.WriteToken}, nil
@@ -55,37 +88,7 @@ func (l *lostReply) CreatePullRequest(ctx context.Context, owner, name string, p
 }
 
 func TestAFixHasOnePullRequestOnEveryForge(t *testing.T) {
-	lab, err := gitlabtest.Start()
-	if err != nil {
-		t.Fatal(err)
-	}
-	tea, err := giteatest.Start(giteatest.Gitea)
-	if err != nil {
-		t.Fatal(err)
-	}
-	jo, err := giteatest.Start(giteatest.Forgejo)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cloud, err := bitbuckettest.Start()
-	if err != nil {
-		t.Fatal(err)
-	}
-	azure, err := azuretest.Start()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, tt := range []struct {
-		name   string
-		host   *host.Host
-		client publisher.Forge
-	}{
-		{origin.GitLab, lab.Host, gitlab.New(lab.APIURL(), host.WriteToken, nil)},
-		{origin.Gitea, tea.Host, gitea.New(tea.URL(), host.WriteToken, nil)},
-		{origin.Bitbucket, cloud.Host, bitbucket.New(cloud.APIURL(), host.WriteToken, nil)},
-		{origin.Azure, azure.Host, azuredevops.New(azure.URL(), host.WriteToken, nil)},
-		{origin.Forgejo, jo.Host, gitea.New(jo.URL(), host.WriteToken, nil)},
-	} {
+	for _, tt := range otherForges(t) {
 		t.Run(tt.name, func(t *testing.T) {
 			r := newRig(t)
 			r.onAnotherForge(tt.name, tt.host, &lostReply{Forge: tt.client})

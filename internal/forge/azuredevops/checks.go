@@ -38,7 +38,7 @@ func (c *Client) CommitChecks(ctx context.Context, owner, name, commit string) (
 	}
 	var states []string
 	for _, s := range got.Value {
-		if s.Context.Genre != forge.OwnCheck && s.Context.Name != forge.OwnCheck {
+		if !forge.Ours(s.Context.Genre) && !forge.Ours(s.Context.Name) {
 			states = append(states, s.State)
 		}
 	}
@@ -55,14 +55,12 @@ func sum(states []string) forge.Checks {
 	for _, s := range states {
 		switch s {
 		case "failed", "error", "rejected", "broken":
-			return forge.ChecksRed
+			out = out.With(forge.ChecksRed)
 		case "notApplicable", "notSet":
 		case "succeeded", "approved":
-			if out == forge.ChecksNone {
-				out = forge.ChecksGreen
-			}
+			out = out.With(forge.ChecksGreen)
 		default:
-			out = forge.ChecksPending
+			out = out.With(forge.ChecksPending)
 		}
 	}
 	return out

@@ -135,9 +135,9 @@ func (c *Client) Repository(ctx context.Context, owner, name string) (forge.Repo
 	return out, nil
 }
 
-// write is the one place that writes.
+// write is the one place that writes. What is refused of any write is "pull_request_rejected".
 func (c *Client) write(ctx context.Context, method, p string, in, out any) error {
-	return c.sender.Send(ctx, method, p+"?"+versioned(nil, apiVersion).Encode(), in, out)
+	return sending.Refused(c.sender.Send(ctx, method, p+"?"+versioned(nil, apiVersion).Encode(), in, out))
 }
 
 func repositoryFault(err error) error {
@@ -159,24 +159,7 @@ func (c *Client) missing(ctx context.Context, owner, name string, err error) err
 }
 
 // coded says whether an answer has one of Azure DevOps' error codes, such as TF401179.
-func coded(err error, codes ...string) bool {
+func coded(err error, code string) bool {
 	var se *httpapi.StatusError
-	if !errors.As(err, &se) {
-		return false
-	}
-	for _, code := range codes {
-		if strings.Contains(se.Message, code) {
-			return true
-		}
-	}
-	return false
-}
-
-// refused names any other refusal of a write.
-func refused(err error) error {
-	var se *httpapi.StatusError
-	if errors.As(err, &se) && (se.Status == http.StatusBadRequest || se.Status == http.StatusConflict || se.Status == http.StatusUnprocessableEntity) {
-		return fault.Perm("pull_request_rejected", err)
-	}
-	return err
+	return errors.As(err, &se) && strings.Contains(se.Message, code)
 }

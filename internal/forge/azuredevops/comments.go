@@ -69,7 +69,7 @@ func (c *Client) Comment(ctx context.Context, owner, name string, number int, bo
 	}
 	var got thread
 	if err := c.write(ctx, http.MethodPost, p, in, &got); err != nil {
-		return forge.Comment{}, fmt.Errorf("comment on pull request %d: %w", number, c.missing(ctx, owner, name, refused(err)))
+		return forge.Comment{}, fmt.Errorf("comment on pull request %d: %w", number, c.missing(ctx, owner, name, err))
 	}
 	if len(got.Comments) == 0 {
 		return forge.Comment{}, fault.Permf("unexpected_status", "comment on pull request %d: the new thread is empty", number)
@@ -89,7 +89,7 @@ func (c *Client) EditComment(ctx context.Context, owner, name string, number int
 	}
 	var got comment
 	if err := c.write(ctx, http.MethodPatch, p, map[string]any{"content": body}, &got); err != nil {
-		return fmt.Errorf("edit comment %s: %w", id, c.missing(ctx, owner, name, refused(err)))
+		return fmt.Errorf("edit comment %s: %w", id, c.missing(ctx, owner, name, err))
 	}
 	return nil
 }

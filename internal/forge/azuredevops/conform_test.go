@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"github.com/sre-agent/sre-agent/internal/forge/azuredevops"
-	"github.com/sre-agent/sre-agent/internal/forge/forgetest"
 	"github.com/sre-agent/sre-agent/internal/forge/forgetest/azuretest"
 	"github.com/sre-agent/sre-agent/internal/forge/forgetest/conform"
 	"github.com/sre-agent/sre-agent/internal/forge/forgetest/host"
@@ -22,29 +21,16 @@ func (driver) Lacks(f conform.Feature) bool {
 }
 
 func (d driver) Client(a conform.Access) conform.Client {
-	return azuredevops.New(d.URL(), d.token(a), nil)
-}
-
-func (driver) token(a conform.Access) string {
-	switch a {
-	case conform.Writer:
-		return host.WriteToken
-	case conform.Reader:
-		return host.ReadToken
-	case conform.Stranger:
-	}
-	return "the-token-of-a-stranger"
+	return azuredevops.New(d.URL(), d.Token(a), nil)
 }
 
 func (d driver) Remote(a conform.Access, owner, name string) gitrepo.Remote {
-	return gitrepo.Remote{URL: d.URL() + "/" + owner + "/_git/" + name, Username: "sre-agent", Token: d.token(a)}
+	return gitrepo.Remote{URL: d.URL() + "/" + owner + "/_git/" + name, Username: "sre-agent", Token: d.Token(a)}
 }
 
 func (driver) Secrets() []string {
 	return []string{host.WriteToken, base64.StdEncoding.EncodeToString([]byte(":" + host.WriteToken))}
 }
-
-func (driver) Answer(conform.Kind) *forgetest.Fault { return nil }
 
 func (d driver) NewRepository(name string) (string, error) {
 	return "acme", d.CreateRepository("acme", name)

@@ -202,16 +202,16 @@ func (c *Client) createFault(ctx context.Context, owner, name string, pr forge.N
 		return fmt.Errorf("%w (%w)", forge.ErrExists, se)
 	case coded(err, "TF401398"): // source or target: the text does not say which
 		if _, baseErr := c.BranchHead(ctx, owner, name, pr.Base); errors.Is(baseErr, forge.ErrNoBranch) {
-			return fault.Perm("base_branch_missing", err)
+			return fault.Perm("base_branch_missing", se)
 		}
 		return &httpapi.RetryError{Op: se.Op, Status: se.Status, After: headDelay, Message: "the forge does not see the head branch yet"}
 	case se.Status == http.StatusNotFound:
 		if re, readErr := c.repository(ctx, owner, name); readErr == nil && re.IsDisabled {
-			return fault.Perm("repository_archived", err)
+			return fault.Perm("repository_archived", se)
 		}
-		return fault.Perm("repository_not_found", err)
+		return fault.Perm("repository_not_found", se)
 	}
-	return refused(err)
+	return err
 }
 
 // ClosePullRequest abandons a pull request; one that is closed already is a success.
@@ -228,7 +228,7 @@ func (c *Client) ClosePullRequest(ctx context.Context, owner, name string, numbe
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("close pull request %d: %w", number, c.missing(ctx, owner, name, refused(err)))
+		return fmt.Errorf("close pull request %d: %w", number, c.missing(ctx, owner, name, err))
 	}
 	return nil
 }
@@ -242,7 +242,7 @@ func (c *Client) AddLabels(ctx context.Context, owner, name string, number int, 
 	for _, label := range labels {
 		var got struct{}
 		if err := c.write(ctx, http.MethodPost, p, map[string]any{"name": label}, &got); err != nil {
-			return fmt.Errorf("add label %s to pull request %d: %w", label, number, c.missing(ctx, owner, name, refused(err)))
+			return fmt.Errorf("add label %s to pull request %d: %w", label, number, c.missing(ctx, owner, name, err))
 		}
 	}
 	return nil

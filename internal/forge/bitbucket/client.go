@@ -36,11 +36,8 @@ type Client struct {
 
 // New returns a client for an API's root, such as https://api.bitbucket.org/2.0. A nil hc means one with sane timeouts.
 func New(baseURL, token string, hc *http.Client) *Client {
-	options := httpapi.Options{BaseURL: baseURL, Token: token, Accept: "application/json"}
-	options.HTTP = httpapi.New(options).Guard(hc)
-	options.HTTP.Transport = flat{options.HTTP.Transport}
-	api := httpapi.New(options)
-	return &Client{api: api, sender: sending.New(api, options.HTTP)}
+	api := httpapi.New(httpapi.Options{BaseURL: baseURL, Token: token, Accept: "application/json", HTTP: hc})
+	return &Client{api: api, sender: sending.New(api, hc)}
 }
 
 // list reads the pages below path until one is the last or most items are there.
@@ -157,16 +154,8 @@ func (c *Client) Permission(ctx context.Context, owner, name, login string) (for
 		return forge.NoPermission, fmt.Errorf("read permission: %w", err)
 	}
 	for _, e := range entries {
-		if e.User.UUID != login {
-			continue
-		}
-		switch e.Permission {
-		case "admin":
-			return forge.AdminPermission, nil
-		case "write":
-			return forge.WritePermission, nil
-		case "read":
-			return forge.ReadPermission, nil
+		if e.User.UUID == login {
+			return forge.PermissionNamed(e.Permission), nil
 		}
 	}
 	return forge.NoPermission, nil
@@ -188,16 +177,14 @@ func (c *Client) CommitChecks(ctx context.Context, owner, name, commit string) (
 	}
 	out := forge.ChecksNone
 	for _, s := range statuses {
-		if key, _, _ := strings.Cut(s.Key, "/"); key == forge.OwnCheck {
-			continue
-		}
 		switch {
+		case forge.Ours(s.Key):
 		case s.State == "FAILED" || s.State == "STOPPED":
-			return forge.ChecksRed, nil
-		case s.State != "SUCCESSFUL":
-			out = forge.ChecksPending
-		case out == forge.ChecksNone:
-			out = forge.ChecksGreen
+			out = out.With(forge.ChecksRed)
+		case s.State == "SUCCESSFUL":
+			out = out.With(forge.ChecksGreen)
+		default:
+			out = out.With(forge.ChecksPending)
 		}
 	}
 	return out, nil
@@ -205,15 +192,7 @@ func (c *Client) CommitChecks(ctx context.Context, owner, name, commit string) (
 
 // write is the one place that writes. What is refused of any write is "pull_request_rejected".
 func (c *Client) write(ctx context.Context, method, path string, in, out any) error {
-	return c.sender.Send(ctx, method, path, in, out)
-}
-
-func refused(err error) error {
-	var se *httpapi.StatusError
-	if errors.As(err, &se) && (se.Status == http.StatusBadRequest || se.Status == http.StatusConflict || se.Status == http.StatusUnprocessableEntity) {
-		return fault.Perm("pull_request_rejected", err)
-	}
-	return err
+	return sending.Refused(c.sender.Send(ctx, method, path, in, out))
 }
 
 func repositoryFault(err error) error {
@@ -229,11 +208,10 @@ func createFault(err error) error {
 	if !errors.As(err, &se) {
 		return err
 	}
-	switch se.Status {
-	case http.StatusNotFound:
-		return fault.Perm("repository_not_found", err)
-	case http.StatusBadRequest, http.StatusConflict, http.StatusUnprocessableEntity:
-	default:
+	if se.Status == http.StatusNotFound {
+		return fault.Perm("repository_not_found", se)
+	}
+	if reason, _ := fault.Reason(err); reason != "pull_request_rejected" {
 		return err
 	}
 	for _, d := range append(se.Errors, httpapi.Detail{Message: se.Message}) {
@@ -242,13 +220,13 @@ func createFault(err error) error {
 		case strings.Contains(text, "already exists"):
 			return fmt.Errorf("%w (%w)", forge.ErrExists, se)
 		case strings.Contains(text, "no changes to be pulled"):
-			return fault.Perm("no_commits_between", err)
+			return fault.Perm("no_commits_between", se)
 		case strings.Contains(text, "destination") && strings.Contains(text, "not found"):
-			return fault.Perm("base_branch_missing", err)
+			return fault.Perm("base_branch_missing", se)
 		case strings.Contains(text, "source") && strings.Contains(text, "not found"):
 			// The caller has just pushed it; the API may see a push a moment late.
 			return &httpapi.RetryError{Op: se.Op, Status: se.Status, After: headDelay, Message: "the forge does not see the head branch yet"}
 		}
 	}
-	return fault.Perm("pull_request_rejected", err)
+	return err
 }

@@ -7,7 +7,6 @@ import (
 
 	"github.com/sre-agent/sre-agent/internal/forge"
 	"github.com/sre-agent/sre-agent/internal/forge/bitbucket"
-	"github.com/sre-agent/sre-agent/internal/forge/forgetest"
 	"github.com/sre-agent/sre-agent/internal/forge/forgetest/bitbuckettest"
 	"github.com/sre-agent/sre-agent/internal/forge/forgetest/conform"
 	"github.com/sre-agent/sre-agent/internal/forge/forgetest/host"
@@ -23,27 +22,12 @@ func (driver) Lacks(f conform.Feature) bool {
 }
 
 func (d driver) Client(a conform.Access) conform.Client {
-	return named{bitbucket.New(d.APIURL(), d.token(a), nil)}
-}
-
-func (driver) token(a conform.Access) string {
-	switch a {
-	case conform.Writer:
-		return host.WriteToken
-	case conform.Reader:
-		return host.ReadToken
-	case conform.Stranger:
-	}
-	return "the-token-of-a-stranger"
+	return named{bitbucket.New(d.APIURL(), d.Token(a), nil)}
 }
 
 func (d driver) Remote(a conform.Access, owner, name string) gitrepo.Remote {
-	return gitrepo.Remote{URL: d.URL() + "/" + owner + "/" + name + ".git", Username: "x-token-auth", Token: d.token(a)}
+	return gitrepo.Remote{URL: d.URL() + "/" + owner + "/" + name + ".git", Username: "x-token-auth", Token: d.Token(a)}
 }
-
-func (driver) Secrets() []string { return []string{host.WriteToken} }
-
-func (driver) Answer(conform.Kind) *forgetest.Fault { return nil }
 
 // NewRepository has the robot administer it, as only then it is told what others may do.
 func (d driver) NewRepository(name string) (string, error) {

@@ -187,7 +187,6 @@ func (c *Client) ClosePullRequest(ctx context.Context, owner, name string, numbe
 	}
 	var got pullRequest
 	err = c.write(ctx, http.MethodPost, path, nil, &got)
-	err = refused(err)
 	if reason, _ := fault.Reason(err); reason == "pull_request_rejected" {
 		// A refusal and an earlier decline look alike; the pull request itself tells.
 		if now, readErr := c.PullRequest(ctx, owner, name, number); readErr == nil && now.State == forge.Closed {
@@ -278,7 +277,7 @@ func (c *Client) Comment(ctx context.Context, owner, name string, number int, bo
 	}
 	var got comment
 	if err := c.write(ctx, http.MethodPost, path, content(body), &got); err != nil {
-		return forge.Comment{}, fmt.Errorf("comment on pull request %d: %w", number, c.missing(ctx, owner, name, refused(err)))
+		return forge.Comment{}, fmt.Errorf("comment on pull request %d: %w", number, c.missing(ctx, owner, name, err))
 	}
 	return got.public(), nil
 }
@@ -291,7 +290,7 @@ func (c *Client) EditComment(ctx context.Context, owner, name string, number int
 	}
 	var got comment
 	if err := c.write(ctx, http.MethodPut, path, content(body), &got); err != nil {
-		return fmt.Errorf("edit comment %s: %w", id, c.missing(ctx, owner, name, refused(err)))
+		return fmt.Errorf("edit comment %s: %w", id, c.missing(ctx, owner, name, err))
 	}
 	return nil
 }

@@ -24,13 +24,22 @@ func NewContract(description []byte) (*Contract, error) {
 // Exchange is a request that fits the contract, and its answer to be.
 type Exchange struct{ call *call }
 
-// Match finds the operation for the escaped segments of a path, and checks parameters and body.
+// Match finds the operation for the escaped segments of a path, and checks parameters and body: a parameter or field that
+// the contract does not know is an error as well.
 func (c *Contract) Match(r *http.Request, segments []string) (*Exchange, error) {
 	call, err := c.spec.match(r, segments)
 	if err != nil {
 		return nil, err
 	}
-	return &Exchange{call}, call.checkRequest(r.Context())
+	if err := call.checkRequest(r.Context()); err != nil || len(call.body) == 0 {
+		return &Exchange{call}, err
+	}
+	var body any
+	if err := json.Unmarshal(call.body, &body); err != nil {
+		return nil, err
+	}
+	schema := call.input.Route.Operation.RequestBody.Value.Content.Get("application/json").Schema.Value
+	return &Exchange{call}, known(schema, body, "the body")
 }
 
 // Operation is the id that the contract gives to what is asked.

@@ -73,33 +73,42 @@ func (s *Server) serveForge(w http.ResponseWriter, r *http.Request) {
 		s.route(w, r)
 		return
 	}
-	s.serveHeld(w, r, f)
+	recorded := mutation(r) && (!isPush(r) || f != nil)
+	if f == nil {
+		f = &Fault{}
+	}
+	var updates []RefUpdate
+	f.Serve(w, r, func(w http.ResponseWriter) { updates = s.route(w, r) }, func(status int) {
+		if recorded || (mutation(r) && len(updates) > 0) {
+			s.record(r, status, f.Drop || f.Hang, updates)
+		}
+	})
 }
 
-// serveHeld keeps the answer back until the effect is on record, and then sends, replaces or drops it.
-func (s *Server) serveHeld(w http.ResponseWriter, r *http.Request, f *Fault) {
+func (s *Server) record(r *http.Request, status int, dropped bool, updates []RefUpdate) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.requests = append(s.requests, Request{
+		Time: s.opts.Now(), Method: r.Method, Path: r.URL.Path, Status: status, Dropped: dropped, Updates: updates,
+	})
+}
+
+// Serve has route answer a request, unless the fault comes before the effect, and sends, replaces or drops the answer.
+// It is kept back until record has run.
+func (f *Fault) Serve(w http.ResponseWriter, r *http.Request, route func(http.ResponseWriter), record func(status int)) {
 	answer := &held{header: http.Header{}, status: http.StatusOK}
-	var updates []RefUpdate
-	if f == nil || f.AfterEffect || (f.Status == 0 && !f.Drop && !f.Hang) {
-		updates = s.route(answer, r)
+	if f.AfterEffect || (f.Status == 0 && !f.Drop && !f.Hang) {
+		route(answer)
 	}
-	if f != nil && f.Status != 0 {
+	if f.Status != 0 {
 		answer = &held{header: f.Header.Clone(), status: f.Status, body: *bytes.NewBufferString(f.Body)}
 	}
-	dropped := f != nil && (f.Drop || f.Hang)
-	if mutation(r) && (len(updates) > 0 || !isPush(r) || f != nil) {
-		s.mu.Lock()
-		s.requests = append(s.requests, Request{
-			Time: s.opts.Now(), Method: r.Method, Path: r.URL.Path,
-			Status: answer.status, Dropped: dropped, Updates: updates,
-		})
-		s.mu.Unlock()
-	}
-	if dropped && f.Hang {
+	record(answer.status)
+	if f.Hang {
 		_, _ = io.Copy(io.Discard, r.Body) // the server sees the caller go only when it has read everything
 		<-r.Context().Done()
 	}
-	if dropped {
+	if f.Hang || f.Drop {
 		drop(w)
 	}
 	answer.send(w)

@@ -18,10 +18,6 @@ import (
 	"github.com/getkin/kin-openapi/routers"
 )
 
-// Fetch the package as openapi/README.md says, then:
-// To make it again: npm pack @octokit/openapi@23.0.2, then
-// go run ./prune -package octokit-openapi-23.0.2.tgz -out openapi/github.json
-
 //go:embed openapi/github.json
 var description []byte
 

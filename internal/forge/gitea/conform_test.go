@@ -4,7 +4,6 @@ import (
 	"testing"
 
 	"github.com/sre-agent/sre-agent/internal/forge"
-	"github.com/sre-agent/sre-agent/internal/forge/forgetest"
 	"github.com/sre-agent/sre-agent/internal/forge/forgetest/conform"
 	"github.com/sre-agent/sre-agent/internal/forge/forgetest/giteatest"
 	"github.com/sre-agent/sre-agent/internal/forge/forgetest/host"
@@ -33,28 +32,12 @@ func start(t *testing.T, f giteatest.Flavour) driver {
 func (driver) Lacks(f conform.Feature) bool { return f == conform.EmptyPulls }
 
 func (d driver) Client(a conform.Access) conform.Client {
-	return gitea.New(d.URL(), d.token(a), nil)
-}
-
-func (driver) token(a conform.Access) string {
-	switch a {
-	case conform.Writer:
-		return host.WriteToken
-	case conform.Reader:
-		return host.ReadToken
-	case conform.Stranger:
-	}
-	return "the-token-of-a-stranger"
+	return gitea.New(d.URL(), d.Token(a), nil)
 }
 
 func (d driver) Remote(a conform.Access, owner, name string) gitrepo.Remote {
-	return gitrepo.Remote{URL: d.URL() + "/" + owner + "/" + name + ".git", Username: "sre-agent", Token: d.token(a)}
+	return gitrepo.Remote{URL: d.URL() + "/" + owner + "/" + name + ".git", Username: "sre-agent", Token: d.Token(a)}
 }
-
-// Secrets are what the client that speaks knows; another one's token is no secret to it.
-func (driver) Secrets() []string { return []string{host.WriteToken} }
-
-func (driver) Answer(conform.Kind) *forgetest.Fault { return nil }
 
 // NewRepository has the label that the suite's lost calls put on a pull request, so that they are one write. The robot
 // administers it, as only then it is told what others may do.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/url"
 	"strconv"
-	"strings"
 
 	"github.com/sre-agent/sre-agent/internal/fault"
 	"github.com/sre-agent/sre-agent/internal/forge"
@@ -84,15 +83,10 @@ func (c *Client) Permission(ctx context.Context, owner, name, login string) (for
 	if err != nil {
 		return forge.NoPermission, fmt.Errorf("read permission of %s: %w", login, err)
 	}
-	switch got.Permission {
-	case "owner", "admin":
+	if got.Permission == "owner" {
 		return forge.AdminPermission, nil
-	case "write":
-		return forge.WritePermission, nil
-	case "read":
-		return forge.ReadPermission, nil
 	}
-	return forge.NoPermission, nil
+	return forge.PermissionNamed(got.Permission), nil
 }
 
 var (
@@ -118,7 +112,7 @@ func (c *Client) CommitChecks(ctx context.Context, owner, name, commit string) (
 			return forge.ChecksNone, fmt.Errorf("read status of %s: %w", commit, err)
 		}
 		for _, s := range got.Statuses {
-			out = worse(out, s.outcome())
+			out = out.With(s.outcome())
 		}
 		if seen += len(got.Statuses); len(got.Statuses) == 0 || complete(header, seen) {
 			break
@@ -133,7 +127,7 @@ type status struct {
 }
 
 func (s status) outcome() forge.Checks {
-	if first, _, _ := strings.Cut(s.Context, "/"); first == forge.OwnCheck {
+	if forge.Ours(s.Context) {
 		return forge.ChecksNone
 	}
 	switch s.Status {
@@ -143,17 +137,4 @@ func (s status) outcome() forge.Checks {
 		return forge.ChecksRed
 	}
 	return forge.ChecksPending
-}
-
-// worse is red as soon as one is, and green only when all are.
-func worse(a, b forge.Checks) forge.Checks {
-	switch {
-	case a == forge.ChecksRed || b == forge.ChecksRed:
-		return forge.ChecksRed
-	case a == forge.ChecksPending || b == forge.ChecksPending:
-		return forge.ChecksPending
-	case a == forge.ChecksGreen || b == forge.ChecksGreen:
-		return forge.ChecksGreen
-	}
-	return forge.ChecksNone
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/url"
-	"strings"
 
 	"github.com/sre-agent/sre-agent/internal/forge"
 	"github.com/sre-agent/sre-agent/internal/httpapi"
@@ -24,51 +23,28 @@ func (c *Client) CommitChecks(ctx context.Context, owner, name, commit string) (
 	if err != nil {
 		return forge.ChecksNone, fmt.Errorf("read statuses of %s: %w", commit, repositoryFault(err))
 	}
-	return together(append(runs, statuses...)), nil
+	return runs.With(statuses), nil
 }
 
-// together is red as soon as one is, and green only when all are.
-func together(all []forge.Checks) forge.Checks {
-	out := forge.ChecksNone
-	for _, one := range all {
-		switch {
-		case one == forge.ChecksRed:
-			return forge.ChecksRed
-		case one == forge.ChecksPending, out == forge.ChecksNone:
-			out = one
-		}
-	}
-	return out
-}
-
-func own(check string) bool {
-	first, _, _ := strings.Cut(check, "/")
-	return first == forge.OwnCheck
-}
-
-func (c *Client) checkRuns(ctx context.Context, owner, name, commit string) ([]forge.Checks, error) {
+func (c *Client) checkRuns(ctx context.Context, owner, name, commit string) (out forge.Checks, err error) {
 	path, err := httpapi.Path("repos", owner, name, "commits", commit, "check-runs")
 	if err != nil {
-		return nil, err
+		return forge.ChecksNone, err
 	}
-	var out []forge.Checks
-	err = c.pages(ctx, owner, name, path, url.Values{"filter": {"latest"}}, maxChecks, func() (any, func() int) {
-		var page struct {
-			CheckRuns []struct {
-				Name       string `json:"name"`
-				Status     string `json:"status"`
-				Conclusion string `json:"conclusion"`
-			} `json:"check_runs"`
+	type run struct {
+		Name       string `json:"name"`
+		Status     string `json:"status"`
+		Conclusion string `json:"conclusion"`
+	}
+	type page struct {
+		CheckRuns []run `json:"check_runs"`
+	}
+	runs, err := list(ctx, c, owner, name, path, url.Values{"filter": {"latest"}}, maxChecks, func(p page) []run { return p.CheckRuns })
+	for _, r := range runs {
+		if !forge.Ours(r.Name) {
+			out = out.With(runOutcome(r.Status, r.Conclusion))
 		}
-		return &page, func() int {
-			for _, r := range page.CheckRuns {
-				if !own(r.Name) {
-					out = append(out, runOutcome(r.Status, r.Conclusion))
-				}
-			}
-			return len(page.CheckRuns)
-		}
-	})
+	}
 	return out, err
 }
 
@@ -83,33 +59,29 @@ func runOutcome(status, conclusion string) forge.Checks {
 	return forge.ChecksRed
 }
 
-func (c *Client) statuses(ctx context.Context, owner, name, commit string) ([]forge.Checks, error) {
+func (c *Client) statuses(ctx context.Context, owner, name, commit string) (out forge.Checks, err error) {
 	path, err := httpapi.Path("repos", owner, name, "commits", commit, "status")
 	if err != nil {
-		return nil, err
+		return forge.ChecksNone, err
 	}
-	var out []forge.Checks
-	err = c.pages(ctx, owner, name, path, nil, maxChecks, func() (any, func() int) {
-		var page struct {
-			Statuses []struct {
-				Context string `json:"context"`
-				State   string `json:"state"`
-			} `json:"statuses"`
+	type status struct {
+		Context string `json:"context"`
+		State   string `json:"state"`
+	}
+	type page struct {
+		Statuses []status `json:"statuses"`
+	}
+	statuses, err := list(ctx, c, owner, name, path, nil, maxChecks, func(p page) []status { return p.Statuses })
+	for _, s := range statuses {
+		switch {
+		case forge.Ours(s.Context):
+		case s.State == "pending":
+			out = out.With(forge.ChecksPending)
+		case s.State == "success":
+			out = out.With(forge.ChecksGreen)
+		default: // failure, error
+			out = out.With(forge.ChecksRed)
 		}
-		return &page, func() int {
-			for _, s := range page.Statuses {
-				switch {
-				case own(s.Context):
-				case s.State == "pending":
-					out = append(out, forge.ChecksPending)
-				case s.State == "success":
-					out = append(out, forge.ChecksGreen)
-				default: // failure, error
-					out = append(out, forge.ChecksRed)
-				}
-			}
-			return len(page.Statuses)
-		}
-	})
+	}
 	return out, err
 }

@@ -90,27 +90,31 @@ func (c *Client) write(ctx context.Context, owner, name, method, path string, in
 	return c.do(ctx, owner, name, func(api *httpapi.Client) error { return sending.New(api, c.hc).Send(ctx, method, path, in, out) })
 }
 
-// pages reads a list until it ends, or until one page holds what goes beyond most items. each is told to read one page
-// and says how many items it had.
-func (c *Client) pages(ctx context.Context, owner, name, path string, query url.Values, most int, page func() (into any, count func() int)) error {
+// all is for lists whose pages are the items themselves.
+func all[T any](page []T) []T { return page }
+
+// list reads the items of each page until the list ends or most are there.
+func list[P, T any](ctx context.Context, c *Client, owner, name, path string, query url.Values, most int, items func(P) []T) ([]T, error) {
 	if query == nil {
 		query = url.Values{}
 	}
 	query.Set("per_page", strconv.Itoa(pageSize))
+	var out []T
 	for at, n := 1, 0; n < most; at++ {
 		query.Set("page", strconv.Itoa(at))
-		into, count := page()
-		header, err := c.get(ctx, owner, name, path, query, into)
+		var page P
+		header, err := c.get(ctx, owner, name, path, query, &page)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		got := count()
-		if !httpapi.HasNext(header) && got < pageSize {
-			return nil
+		got := items(page)
+		out = append(out, got...)
+		if !httpapi.HasNext(header) && len(got) < pageSize {
+			break
 		}
-		n += max(got, 1) // an empty page that names a next one must not go on for ever
+		n += max(len(got), 1) // an empty page that names a next one must not go on for ever
 	}
-	return nil
+	return out[:min(len(out), most)], nil
 }
 
 func number(n int) string { return strconv.Itoa(n) }

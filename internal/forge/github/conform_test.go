@@ -36,8 +36,6 @@ func (d driver) Remote(a conform.Access, owner, name string) gitrepo.Remote {
 
 func (driver) Secrets() []string { return []string{token} }
 
-func (driver) Answer(conform.Kind) *forgetest.Fault { return nil }
-
 func (d driver) NewRepository(name string) (string, error) {
 	_, err := d.CreateRepo("acme", name, "main")
 	return "acme", err

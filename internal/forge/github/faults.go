@@ -9,6 +9,7 @@ import (
 
 	"github.com/sre-agent/sre-agent/internal/fault"
 	"github.com/sre-agent/sre-agent/internal/forge"
+	"github.com/sre-agent/sre-agent/internal/forge/sending"
 	"github.com/sre-agent/sre-agent/internal/httpapi"
 )
 
@@ -49,10 +50,8 @@ func writeFault(err error) error {
 		}
 	case http.StatusGone:
 		return fault.Perm("pull_requests_disabled", err)
-	case http.StatusBadRequest, http.StatusConflict, http.StatusUnprocessableEntity:
-		return fault.Perm("pull_request_rejected", err)
 	}
-	return err
+	return sending.Refused(err)
 }
 
 // createFault is writeFault for a new pull request, with what is said of its head and base.

@@ -69,47 +69,23 @@ func (p pullRequest) fromFork() bool {
 // FindPullRequests lists the pull requests, in every state, from a branch of this repository, or, given "owner:branch",
 // of that owner's fork.
 func (c *Client) FindPullRequests(ctx context.Context, owner, name, branch string) ([]forge.PullRequest, error) {
-	if strings.Contains(branch, ":") { // as no branch has in its name
-		return c.findInFork(ctx, owner, name, branch)
+	head, fork := owner+":"+branch, strings.Contains(branch, ":") // as no branch has in its name
+	if fork {
+		head = branch
 	}
-	query := url.Values{"head": {owner + ":" + branch}, "state": {"all"}}
-	found, err := c.list(ctx, owner, name, query, maxFound)
+	found, err := c.list(ctx, owner, name, url.Values{"head": {head}, "state": {"all"}}, maxFound)
 	if err != nil {
 		return nil, fmt.Errorf("find pull requests of %s: %w", branch, err)
 	}
-	if len(found) >= maxFound {
+	if len(found) == maxFound {
 		return nil, fault.Permf("too_many_pull_requests", "find pull requests of %s: %d or more", branch, maxFound)
 	}
 	var out []forge.PullRequest
-	for _, pr := range found {
+	for _, p := range found {
 		// GitHub ignores a head filter that it can't read and lists everything, so look again.
-		if pr.HeadRef == branch && !pr.FromFork {
-			out = append(out, pr)
+		if p.fromFork() == fork && (p.Head.Ref == branch || (fork && strings.EqualFold(p.Head.Label, head))) {
+			out = append(out, p.public())
 		}
-	}
-	return out, nil
-}
-
-func (c *Client) findInFork(ctx context.Context, owner, name, head string) ([]forge.PullRequest, error) {
-	path, err := httpapi.Path("repos", owner, name, "pulls")
-	if err != nil {
-		return nil, err
-	}
-	var out []forge.PullRequest
-	query := url.Values{"head": {head}, "state": {"all"}}
-	err = c.pages(ctx, owner, name, path, query, maxFound, func() (any, func() int) {
-		var page []pullRequest
-		return &page, func() int {
-			for _, p := range page {
-				if p.fromFork() && strings.EqualFold(p.Head.Label, head) {
-					out = append(out, p.public())
-				}
-			}
-			return len(page)
-		}
-	})
-	if err != nil {
-		return nil, fmt.Errorf("find pull requests of %s: %w", head, repositoryFault(err))
 	}
 	return out, nil
 }
@@ -121,25 +97,20 @@ func (c *Client) OpenPullRequests(ctx context.Context, owner, name string) ([]fo
 	if err != nil {
 		return nil, fmt.Errorf("list open pull requests: %w", err)
 	}
-	return open[:min(len(open), maxOpen)], nil
+	var out []forge.PullRequest
+	for _, p := range open {
+		out = append(out, p.public())
+	}
+	return out, nil
 }
 
-func (c *Client) list(ctx context.Context, owner, name string, query url.Values, most int) ([]forge.PullRequest, error) {
+func (c *Client) list(ctx context.Context, owner, name string, query url.Values, most int) ([]pullRequest, error) {
 	path, err := httpapi.Path("repos", owner, name, "pulls")
 	if err != nil {
 		return nil, err
 	}
-	var out []forge.PullRequest
-	err = c.pages(ctx, owner, name, path, query, most, func() (any, func() int) {
-		var page []pullRequest
-		return &page, func() int {
-			for _, p := range page {
-				out = append(out, p.public())
-			}
-			return len(page)
-		}
-	})
-	return out, repositoryFault(err)
+	found, err := list(ctx, c, owner, name, path, query, most, all[pullRequest])
+	return found, repositoryFault(err)
 }
 
 // PullRequest reads one, or returns forge.ErrNoPullRequest.
@@ -192,21 +163,17 @@ func (c *Client) ChangedFiles(ctx context.Context, owner, name string, n int) ([
 	if err != nil {
 		return nil, fmt.Errorf("list changed files: %w", err)
 	}
-	var out []forge.FileChange
-	err = c.pages(ctx, owner, name, path, nil, maxFiles, func() (any, func() int) {
-		var page []struct {
-			Filename string `json:"filename"`
-			Patch    string `json:"patch"` // absent for binary and very large files
-		}
-		return &page, func() int {
-			for _, f := range page {
-				out = append(out, forge.FileChange{Path: f.Filename, Hunks: f.Patch})
-			}
-			return len(page)
-		}
-	})
+	type file struct {
+		Filename string `json:"filename"`
+		Patch    string `json:"patch"` // absent for binary and very large files
+	}
+	files, err := list(ctx, c, owner, name, path, nil, maxFiles, all[file])
 	if err != nil {
 		return nil, fmt.Errorf("list changed files of pull request %d: %w", n, c.missing(ctx, owner, name, err, forge.ErrNoPullRequest))
 	}
-	return out[:min(len(out), maxFiles)], nil
+	var out []forge.FileChange
+	for _, f := range files {
+		out = append(out, forge.FileChange{Path: f.Filename, Hunks: f.Patch})
+	}
+	return out, nil
 }

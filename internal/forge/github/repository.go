@@ -74,13 +74,5 @@ func (c *Client) Permission(ctx context.Context, owner, name, login string) (for
 	if err != nil {
 		return forge.NoPermission, fmt.Errorf("read permission of %s: %w", login, err)
 	}
-	switch got.Permission {
-	case "admin":
-		return forge.AdminPermission, nil
-	case "write":
-		return forge.WritePermission, nil
-	case "read":
-		return forge.ReadPermission, nil
-	}
-	return forge.NoPermission, nil
+	return forge.PermissionNamed(got.Permission), nil
 }

@@ -49,20 +49,15 @@ func (c *Client) Comments(ctx context.Context, owner, name string, n int) ([]for
 	if err != nil {
 		return nil, fmt.Errorf("list comments: %w", err)
 	}
-	var out []forge.Comment
-	err = c.pages(ctx, owner, name, path, nil, maxComments, func() (any, func() int) {
-		var page []comment
-		return &page, func() int {
-			for _, x := range page {
-				out = append(out, x.public())
-			}
-			return len(page)
-		}
-	})
+	comments, err := list(ctx, c, owner, name, path, nil, maxComments, all[comment])
 	if err != nil {
 		return nil, fmt.Errorf("list comments of pull request %d: %w", n, c.missing(ctx, owner, name, err, forge.ErrNoPullRequest))
 	}
-	return out[:min(len(out), maxComments)], nil
+	var out []forge.Comment
+	for _, x := range comments {
+		out = append(out, x.public())
+	}
+	return out, nil
 }
 
 // Comment says something in a pull request.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"strings"
 
 	"github.com/sre-agent/sre-agent/internal/forge"
 )
@@ -31,14 +30,8 @@ func (c *Client) CommitChecks(ctx context.Context, owner, name, commit string) (
 	}
 	out := forge.ChecksNone
 	for _, s := range all {
-		if first, _, _ := strings.Cut(s.Name, "/"); first == forge.OwnCheck {
-			continue
-		}
-		switch one := outcome(s.Status, s.AllowFailure); {
-		case one == forge.ChecksRed:
-			return forge.ChecksRed, nil
-		case one == forge.ChecksPending, out == forge.ChecksNone:
-			out = one
+		if !forge.Ours(s.Name) {
+			out = out.With(outcome(s.Status, s.AllowFailure))
 		}
 	}
 	return out, nil

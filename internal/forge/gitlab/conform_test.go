@@ -3,10 +3,8 @@ package gitlab_test
 import (
 	"testing"
 
-	"github.com/sre-agent/sre-agent/internal/forge/forgetest"
 	"github.com/sre-agent/sre-agent/internal/forge/forgetest/conform"
 	"github.com/sre-agent/sre-agent/internal/forge/forgetest/gitlabtest"
-	"github.com/sre-agent/sre-agent/internal/forge/forgetest/host"
 	"github.com/sre-agent/sre-agent/internal/forge/gitlab"
 	"github.com/sre-agent/sre-agent/internal/gitrepo"
 )
@@ -32,28 +30,12 @@ func start(t *testing.T) driver {
 func (driver) Lacks(f conform.Feature) bool { return f == conform.EmptyPulls }
 
 func (d driver) Client(a conform.Access) conform.Client {
-	return gitlab.New(d.APIURL(), d.token(a), nil)
-}
-
-func (driver) token(a conform.Access) string {
-	switch a {
-	case conform.Writer:
-		return host.WriteToken
-	case conform.Reader:
-		return host.ReadToken
-	case conform.Stranger:
-	}
-	return "the-token-of-a-stranger"
+	return gitlab.New(d.APIURL(), d.Token(a), nil)
 }
 
 func (d driver) Remote(a conform.Access, owner, name string) gitrepo.Remote {
-	return gitrepo.Remote{URL: d.URL() + "/" + owner + "/" + name + ".git", Username: "oauth2", Token: d.token(a)}
+	return gitrepo.Remote{URL: d.URL() + "/" + owner + "/" + name + ".git", Username: "oauth2", Token: d.Token(a)}
 }
-
-// Secrets are what the client that speaks knows; another one's token is no secret to it.
-func (driver) Secrets() []string { return []string{host.WriteToken} }
-
-func (driver) Answer(conform.Kind) *forgetest.Fault { return nil }
 
 // NewRepository is in a group of a group.
 func (d driver) NewRepository(name string) (string, error) {

@@ -21,6 +21,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/sre-agent/sre-agent/internal/fault"
 	"github.com/sre-agent/sre-agent/internal/forge"
@@ -172,44 +173,43 @@ func (c *Client) all(owner, name string) ([]forge.PullRequest, error) {
 		return nil, err
 	}
 	var out []forge.PullRequest
-	times := map[int]int64{}
+	times := map[int]time.Time{}
 	for _, e := range entries {
-		pr, ok := read(dir, e)
-		if info, err := e.Info(); ok && err == nil {
-			times[pr.Number] = info.ModTime().UnixNano()
+		if pr, at, ok := read(dir, e); ok {
+			times[pr.Number] = at
 			out = append(out, pr)
 		}
 	}
-	slices.SortStableFunc(out, func(a, b forge.PullRequest) int { return int(min(1, max(-1, times[b.Number]-times[a.Number]))) })
+	slices.SortStableFunc(out, func(a, b forge.PullRequest) int { return times[b.Number].Compare(times[a.Number]) })
 	return out, nil
 }
 
-func read(dir string, e fs.DirEntry) (forge.PullRequest, bool) {
+func read(dir string, e fs.DirEntry) (pr forge.PullRequest, at time.Time, ok bool) {
 	digits, suffix, ok := strings.Cut(e.Name(), ".patch")
 	n, err := strconv.Atoi(digits)
 	info, infoErr := e.Info()
 	if !ok || err != nil || infoErr != nil || !info.Mode().IsRegular() || info.Size() > maxFile || (suffix != "" && suffix != applied && suffix != closed) {
-		return forge.PullRequest{}, false
+		return pr, at, false
 	}
 	path := filepath.Join(dir, e.Name())
 	raw, err := os.ReadFile(path)
 	lines := strings.SplitN(string(raw), "\n", 4)
 	if err != nil || len(lines) < 4 || !strings.HasPrefix(lines[0], "From ") {
-		return forge.PullRequest{}, false
+		return pr, at, false
 	}
 	head, headErr := url.QueryUnescape(strings.TrimPrefix(lines[1], headHeader))
 	base, baseErr := url.QueryUnescape(strings.TrimPrefix(lines[2], baseHeader))
 	if headErr != nil || baseErr != nil || len(strings.Fields(lines[0])) < 2 {
-		return forge.PullRequest{}, false
+		return pr, at, false
 	}
-	pr := forge.PullRequest{
+	pr = forge.PullRequest{
 		Number: n, URL: (&url.URL{Scheme: "file", Path: path}).String(), State: forge.Open, Merged: suffix == applied,
 		HeadRef: head, BaseRef: base, HeadSHA: strings.Fields(lines[0])[1], Author: forge.OwnCheck,
 	}
 	if suffix != "" {
 		pr.State = forge.Closed
 	}
-	return pr, true
+	return pr, info.ModTime(), true
 }
 
 // FindPullRequests lists the patches of a branch in every state.

@@ -71,8 +71,6 @@ func (driver) Secrets() []string { return []string{writeToken} }
 
 func (d driver) SetFault(f func(*http.Request) *forgetest.Fault) { d.Server.SetFault(f) }
 
-func (driver) Answer(conform.Kind) *forgetest.Fault { return nil }
-
 func (d driver) NewRepository(name string) (string, error) {
 	_, err := d.CreateRepo("acme", name, "main")
 	return "acme", err

@@ -28,7 +28,7 @@ const (
 type Mail struct {
 	// Server is host:port. From and To are plain addresses.
 	Server, From, To string
-	// User and Password are for a server that wants them; they are sent by TLS alone.
+	// User and Password are for a server that wants them; they are sent by TLS alone, unless the server is on this machine.
 	User, Password string
 }
 
@@ -104,7 +104,8 @@ func (m *Mail) converse(c *smtp.Client, message []byte) error {
 func (m *Mail) classify(err error) error {
 	text := err.Error()
 	if m.Password != "" {
-		text = strings.ReplaceAll(text, m.Password, "[password]")
+		sent := base64.StdEncoding.EncodeToString([]byte("\x00" + m.User + "\x00" + m.Password))
+		text = strings.NewReplacer(m.Password, "[password]", sent, "[password]").Replace(text)
 	}
 	var said *textproto.Error
 	if errors.As(err, &said) && said.Code >= 500 {

@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -58,4 +59,17 @@ func (s *Sender) Send(ctx context.Context, method, path string, in, out any) err
 		return err
 	}
 	return s.api.Decode(op, resp.Body, out)
+}
+
+// Refused names what a forge refuses of a write: it is "pull_request_rejected" unless the caller knows better.
+func Refused(err error) error {
+	var se *httpapi.StatusError
+	if !errors.As(err, &se) {
+		return err
+	}
+	switch se.Status {
+	case http.StatusBadRequest, http.StatusConflict, http.StatusUnprocessableEntity:
+		return fault.Perm("pull_request_rejected", se)
+	}
+	return err
 }

@@ -12,11 +12,9 @@ import (
 
 const heads = "refs/heads/"
 
-// operate runs an operation on its repository, under the lock. The service takes pullrequests and pullRequests, and
-// the description has both.
+// operate runs an operation on its repository, under the lock.
 func (s *Server) operate(e *forgetest.Exchange, r *http.Request, re *host.Repo, login string) reply {
-	operation := strings.TrimSuffix(e.Operation(), "2")
-	switch operation {
+	switch e.Operation() {
 	case "getRepository":
 		return ok(s.repository(re))
 	case "listRefs":
@@ -28,11 +26,11 @@ func (s *Server) operate(e *forgetest.Exchange, r *http.Request, re *host.Repo, 
 	case "createPullRequest":
 		return s.createPull(e, re, login)
 	}
-	p := re.Pull(number(e.Param("pullRequestId"), 0))
+	p := re.Pull(host.Number(e.Param("pullRequestId"), 0))
 	if p == nil {
 		return refusal(http.StatusNotFound, "TF401180: The requested pull request was not found.")
 	}
-	switch operation {
+	switch e.Operation() {
 	case "getPullRequest":
 		return ok(s.pull(re, p))
 	case "updatePullRequest":
@@ -40,12 +38,12 @@ func (s *Server) operate(e *forgetest.Exchange, r *http.Request, re *host.Repo, 
 	case "listThreads":
 		return s.threads(p)
 	case "createThread":
-		in := read[struct{ Comments []struct{ Content string } }](e)
+		in := host.Read[struct{ Comments []struct{ Content string } }](e)
 		return ok(s.thread(s.AddComment(p, login, in.Comments[0].Content)))
 	case "updateComment":
 		return s.updateComment(e, p)
 	case "createLabel":
-		name := read[struct{ Name string }](e).Name
+		name := host.Read[struct{ Name string }](e).Name
 		p.AddLabelTo(name)
 		return ok(map[string]any{"id": "l-" + name, "name": name, "active": true})
 	case "listIterations":
@@ -53,7 +51,7 @@ func (s *Server) operate(e *forgetest.Exchange, r *http.Request, re *host.Repo, 
 	case "getChanges":
 		return changes(re, p)
 	}
-	return refusal(http.StatusNotImplemented, "no handler for "+operation)
+	return refusal(http.StatusNotImplemented, "no handler for "+e.Operation())
 }
 
 func (s *Server) repository(re *host.Repo) map[string]any {
@@ -134,12 +132,12 @@ func (s *Server) listPulls(r *http.Request, re *host.Repo) reply {
 			found = append(found, s.pull(re, p))
 		}
 	}
-	from := min(number(q.Get("$skip"), 0), len(found))
-	return listed(found[from:min(from+number(q.Get("$top"), 100), len(found))])
+	from := min(host.Number(q.Get("$skip"), 0), len(found))
+	return listed(found[from:min(from+host.Number(q.Get("$top"), 100), len(found))])
 }
 
 func (s *Server) createPull(e *forgetest.Exchange, re *host.Repo, login string) reply {
-	in := read[struct {
+	in := host.Read[struct {
 		Title, Description, SourceRefName, TargetRefName string
 		IsDraft                                          bool
 	}](e)
@@ -151,11 +149,11 @@ func (s *Server) createPull(e *forgetest.Exchange, re *host.Repo, login string) 
 		return refusal(http.StatusConflict, "TF401179: An active pull request for the source and target branch already exists.")
 	}
 	p := s.AddPull(re, host.Pull{Title: in.Title, Body: in.Description, Head: head, Base: base, Draft: in.IsDraft, From: re, Author: login})
-	return reply{http.StatusCreated, s.pull(re, p)}
+	return reply{Status: http.StatusCreated, Body: s.pull(re, p)}
 }
 
 func (s *Server) updatePull(e *forgetest.Exchange, re *host.Repo, p *host.Pull) reply {
-	in := read[struct{ Status string }](e)
+	in := host.Read[struct{ Status string }](e)
 	if !p.Open && in.Status != "active" {
 		return refusal(http.StatusConflict, "TF401181: The pull request cannot be edited due to its state.")
 	}
@@ -182,8 +180,8 @@ func (s *Server) threads(p *host.Pull) reply {
 
 func (s *Server) updateComment(e *forgetest.Exchange, p *host.Pull) reply {
 	for _, c := range p.Comments {
-		if int(c.ID) == number(e.Param("threadId"), 0) && e.Param("commentId") == "1" {
-			c.Body = read[struct{ Content string }](e).Content
+		if int(c.ID) == host.Number(e.Param("threadId"), 0) && e.Param("commentId") == "1" {
+			c.Body = host.Read[struct{ Content string }](e).Content
 			return ok(s.comment(c))
 		}
 	}

@@ -58,7 +58,7 @@ func (s *Server) aboutOrganisation(e *forgetest.Exchange, r *http.Request, login
 	out = listed([]any{})
 	switch e.Operation() {
 	case "hasPermissions":
-		wanted, has := number(e.Param("permissions"), 0), false
+		wanted, has := host.Number(e.Param("permissions"), 0), false
 		s.ofToken(q.Get("tokens"), func(re *host.Repo) { has = bits(re.Members[login])&wanted == wanted })
 		return ok(map[string]any{"count": 1, "value": []bool{has && e.Param("securityNamespaceId") == gitNamespace}})
 	case "listAccess":

@@ -1,16 +1,14 @@
 // Package azuretest is Azure Repos on this machine, for tests.
 //
 // It serves real git and the calls of REST 7.1 that sre-agent uses; its address is that of the organisation. Every
-// request and answer is checked against what Microsoft documents (openapi/README.md), and what does not fit is answered
-// 500 and kept in Violations.
+// request and answer is checked against a description written by hand, which openapi/README.md says how far to believe,
+// and what does not fit is answered 500 and kept in Violations.
 package azuretest
 
 import (
 	_ "embed" // for the description
-	"encoding/json"
 	"fmt"
 	"net/http"
-	"strconv"
 	"strings"
 
 	"github.com/sre-agent/sre-agent/internal/forge"
@@ -26,20 +24,12 @@ const api = host.Prefix + "/"
 // Server is a running server.
 type Server struct {
 	*host.Host
-	contract *forgetest.Contract
 }
 
 // Start starts a server.
-func Start() (*Server, error) {
-	contract, err := forgetest.NewContract(description)
-	if err != nil {
-		return nil, err
-	}
-	s := &Server{contract: contract}
-	s.Host, err = host.Start(func(h *host.Host) host.API {
-		s.Host = h
-		return s.serve
-	})
+func Start() (s *Server, err error) {
+	s = &Server{}
+	s.Host, err = host.Start(description, s.serve)
 	return s, err
 }
 
@@ -48,20 +38,16 @@ func (s *Server) PullURL(re *host.Repo, p *host.Pull) string {
 	return fmt.Sprintf("%s/%s/_git/%s/pullrequest/%d", s.URL(), re.Owner, re.Name, p.Number)
 }
 
-// reply is an answer before it is checked.
-type reply struct {
-	status int
-	body   any
-}
+type reply = host.Reply
 
-func ok(body any) reply { return reply{http.StatusOK, body} }
+func ok(body any) reply { return reply{Status: http.StatusOK, Body: body} }
 
 func listed[T any](items []T) reply {
 	return ok(map[string]any{"count": len(items), "value": append([]T{}, items...)})
 }
 
 func refusal(status int, text string) reply {
-	return reply{status, map[string]any{"$id": "1", "message": text, "errorCode": 0, "eventId": 3000}}
+	return reply{Status: status, Body: map[string]any{"$id": "1", "message": text, "errorCode": 0, "eventId": 3000}}
 }
 
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
@@ -70,19 +56,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		s.ServeGit(w, r, parts[0], parts[2], parts[3])
 		return
 	}
-	e, err := s.contract.Match(r, strings.Split(path, "/"))
-	if err != nil {
-		http.Error(w, s.Violation("request %s %s: %v", r.Method, r.URL.EscapedPath(), err), http.StatusInternalServerError)
-		return
-	}
-	out := s.answer(e, r)
-	header := http.Header{"Content-Type": {"application/json; charset=utf-8"}}
-	raw, err := e.Answer(r.Context(), out.status, header, out.body)
-	if err != nil {
-		http.Error(w, s.Violation("answer %d to %s %s: %v", out.status, r.Method, r.URL.EscapedPath(), err), http.StatusInternalServerError)
-		return
-	}
-	host.Send(w, out.status, header, raw)
+	s.Exchange(w, r, path, s.answer)
 }
 
 // answer says first who may not ask at all.
@@ -107,17 +81,4 @@ func (s *Server) answer(e *forgetest.Exchange, r *http.Request) (out reply) {
 		out = s.operate(e, r, re, login)
 	})
 	return out
-}
-
-func number(text string, otherwise int) int {
-	if n, err := strconv.Atoi(text); err == nil {
-		return n
-	}
-	return otherwise
-}
-
-// read decodes a body that the contract has checked.
-func read[T any](e *forgetest.Exchange) (in T) {
-	_ = json.Unmarshal(e.Body(), &in)
-	return in
 }

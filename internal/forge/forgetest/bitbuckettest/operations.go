@@ -31,7 +31,7 @@ func (s *Server) operate(e *forgetest.Exchange, r *http.Request, re *host.Repo, 
 	case "getDiffstat":
 		return s.diffstat(r, re, e.Param("spec"))
 	}
-	p := re.Pull(number(e.Param("pull_request_id"), 0))
+	p := re.Pull(host.Number(e.Param("pull_request_id"), 0))
 	if p == nil {
 		return notFound("Pull request")
 	}
@@ -50,7 +50,7 @@ func (s *Server) operateOnPull(e *forgetest.Exchange, r *http.Request, re *host.
 		return ok(s.pull(re, p))
 	case "getPullRequestDiffstat":
 		to := fmt.Sprintf("%s/repositories/%s/%s/diffstat/%d", s.APIURL(), re.Owner, re.Name, p.Number)
-		return reply{http.StatusFound, http.Header{"Location": {to + "?" + r.URL.RawQuery}}, map[string]any{}}
+		return reply{Status: http.StatusFound, Header: http.Header{"Location": {to + "?" + r.URL.RawQuery}}, Body: map[string]any{}}
 	case "listComments":
 		var all []any
 		for _, c := range p.Comments {
@@ -58,7 +58,7 @@ func (s *Server) operateOnPull(e *forgetest.Exchange, r *http.Request, re *host.
 		}
 		return page(s, r, all)
 	case "createComment":
-		return reply{status: http.StatusCreated, body: comment(s.AddComment(p, login, said(e)))}
+		return reply{Status: http.StatusCreated, Body: comment(s.AddComment(p, login, said(e)))}
 	case "updateComment":
 		for _, c := range p.Comments {
 			if fmt.Sprint(c.ID) == e.Param("comment_id") {
@@ -136,7 +136,7 @@ func account(login string) map[string]any {
 }
 
 func (s *Server) diffstat(r *http.Request, re *host.Repo, pull string) reply {
-	p := re.Pull(number(pull, 0))
+	p := re.Pull(host.Number(pull, 0))
 	if p == nil {
 		return notFound("Diff")
 	}
@@ -154,7 +154,7 @@ func comment(c *host.Comment) map[string]any {
 }
 
 func said(e *forgetest.Exchange) string {
-	return read[struct{ Content struct{ Raw string } }](e).Content.Raw
+	return host.Read[struct{ Content struct{ Raw string } }](e).Content.Raw
 }
 
 // short is what Bitbucket gives of a commit in a pull request.
@@ -215,7 +215,7 @@ type newPull struct {
 }
 
 func (s *Server) createPull(e *forgetest.Exchange, re *host.Repo, login string) reply {
-	in := read[newPull](e)
+	in := host.Read[newPull](e)
 	from, head, base := re, in.Source.Branch.Name, in.Destination.Branch.Name
 	if owner, _, isFork := strings.Cut(in.Source.Repository.FullName, "/"); isFork {
 		from = s.FindFork(re, owner)
@@ -233,5 +233,5 @@ func (s *Server) createPull(e *forgetest.Exchange, re *host.Repo, login string) 
 		return refusal(http.StatusBadRequest, "There are no changes to be pulled", nil)
 	}
 	p := s.AddPull(re, host.Pull{Title: in.Title, Body: in.Description, Head: head, Base: base, Draft: in.Draft, From: from, Author: login})
-	return reply{status: http.StatusCreated, body: s.pull(re, p)}
+	return reply{Status: http.StatusCreated, Body: s.pull(re, p)}
 }

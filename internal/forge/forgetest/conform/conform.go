@@ -78,8 +78,6 @@ type Driver interface {
 	Secrets() []string
 	// SetFault is asked about every request, git's too, as forgetest.Server's; nil takes it away.
 	SetFault(f func(*http.Request) *forgetest.Fault)
-	// Answer is how the forge words a fault; nil leaves it to the suite.
-	Answer(k Kind) *forgetest.Fault
 	// Violations are requests that the forge's own contract does not know.
 	Violations() []string
 

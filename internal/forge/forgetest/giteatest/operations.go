@@ -29,8 +29,8 @@ func (s *Server) operate(e *forgetest.Exchange, r *http.Request, re *host.Repo, 
 	case "repoCreatePullRequest":
 		return s.createPull(e, re, login)
 	case "issueCreateLabel":
-		in := read[struct{ Name, Color string }](e)
-		return reply{status: http.StatusCreated, body: label(s.AddLabel(re, in.Name))}
+		in := host.Read[struct{ Name, Color string }](e)
+		return reply{Status: http.StatusCreated, Body: label(s.AddLabel(re, in.Name))}
 	case "issueEditComment":
 		return s.editComment(e, re)
 	case "repoGetRepoPermissions":
@@ -42,7 +42,7 @@ func (s *Server) operate(e *forgetest.Exchange, r *http.Request, re *host.Repo, 
 }
 
 func (s *Server) operateOnPull(e *forgetest.Exchange, r *http.Request, re *host.Repo, login string) reply {
-	p := re.Pull(number(e.Param("index"), 0))
+	p := re.Pull(host.Number(e.Param("index"), 0))
 	if p == nil {
 		return notFound()
 	}
@@ -60,14 +60,14 @@ func (s *Server) operateOnPull(e *forgetest.Exchange, r *http.Request, re *host.
 		}
 		return ok(out)
 	case "issueCreateComment":
-		return reply{status: http.StatusCreated, body: comment(s.AddComment(p, login, read[struct{ Body string }](e).Body))}
+		return reply{Status: http.StatusCreated, Body: comment(s.AddComment(p, login, host.Read[struct{ Body string }](e).Body))}
 	case "issueAddLabel":
 		return addLabels(e, re, p)
 	}
 	return message(http.StatusNotImplemented, "no handler for "+e.Operation())
 }
 
-func ok(body any) reply { return reply{status: http.StatusOK, body: body} }
+func ok(body any) reply { return reply{Status: http.StatusOK, Body: body} }
 
 func (s *Server) repository(re *host.Repo, login string) map[string]any {
 	may := re.Members[login]
@@ -86,7 +86,7 @@ func branch(e *forgetest.Exchange, re *host.Repo) reply {
 	name := e.Param("branch")
 	sha := re.Branch(name)
 	if sha == "" {
-		return reply{status: http.StatusNotFound, body: map[string]any{"message": "The target couldn't be found.", "url": "", "errors": []string{"branch does not exist"}}}
+		return reply{Status: http.StatusNotFound, Body: map[string]any{"message": "The target couldn't be found.", "url": "", "errors": []string{"branch does not exist"}}}
 	}
 	return ok(map[string]any{"name": name, "commit": map[string]any{"id": sha}})
 }
@@ -118,9 +118,9 @@ func (s *Server) status(e *forgetest.Exchange, r *http.Request, re *host.Repo) r
 	}
 	items, h := page(r, all)
 	if len(items) == 0 {
-		return reply{http.StatusOK, h, map[string]any{"state": "", "sha": "", "total_count": 0, "statuses": []any{}}}
+		return reply{Status: http.StatusOK, Header: h, Body: map[string]any{"state": "", "sha": "", "total_count": 0, "statuses": []any{}}}
 	}
-	return reply{http.StatusOK, h, map[string]any{"state": worst, "sha": sha, "total_count": len(items), "statuses": items}}
+	return reply{Status: http.StatusOK, Header: h, Body: map[string]any{"state": worst, "sha": sha, "total_count": len(items), "statuses": items}}
 }
 
 func label(l host.Label) map[string]any {

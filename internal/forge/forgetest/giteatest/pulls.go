@@ -67,11 +67,11 @@ func (s *Server) listPulls(r *http.Request, re *host.Repo) reply {
 		}
 	}
 	items, h := page(r, found)
-	return reply{http.StatusOK, h, items}
+	return reply{Status: http.StatusOK, Header: h, Body: items}
 }
 
 func (s *Server) createPull(e *forgetest.Exchange, re *host.Repo, login string) reply {
-	in := read[struct{ Title, Head, Base, Body string }](e)
+	in := host.Read[struct{ Title, Head, Base, Body string }](e)
 	if in.Head == in.Base {
 		return message(http.StatusUnprocessableEntity, "Invalid PullRequest: There are no changes between the head and the base")
 	}
@@ -87,11 +87,11 @@ func (s *Server) createPull(e *forgetest.Exchange, re *host.Repo, login string) 
 			p.Number, p.Number, from.ID, re.ID, head, in.Base))
 	}
 	p := s.AddPull(re, host.Pull{Title: in.Title, Body: in.Body, Head: head, Base: in.Base, From: from, Author: login})
-	return reply{status: http.StatusCreated, body: s.pull(re, p)}
+	return reply{Status: http.StatusCreated, Body: s.pull(re, p)}
 }
 
 func (s *Server) editPull(e *forgetest.Exchange, re *host.Repo, p *host.Pull) reply {
-	in := read[struct{ State, Title string }](e)
+	in := host.Read[struct{ State, Title string }](e)
 	if in.Title != "" {
 		p.Title = in.Title
 	}
@@ -104,7 +104,7 @@ func (s *Server) editPull(e *forgetest.Exchange, re *host.Repo, p *host.Pull) re
 	default:
 		p.Open = in.State == forge.Open
 	}
-	return reply{status: http.StatusCreated, body: s.pull(re, p)}
+	return reply{Status: http.StatusCreated, Body: s.pull(re, p)}
 }
 
 func files(r *http.Request, re *host.Repo, p *host.Pull) reply {
@@ -113,7 +113,7 @@ func files(r *http.Request, re *host.Repo, p *host.Pull) reply {
 		all = append(all, map[string]any{"filename": name, "status": "changed"})
 	}
 	items, h := page(r, all)
-	return reply{http.StatusOK, h, items}
+	return reply{Status: http.StatusOK, Header: h, Body: items}
 }
 
 func (s *Server) serveDiff(w http.ResponseWriter, r *http.Request, owner, name, index string) {
@@ -126,7 +126,7 @@ func (s *Server) serveDiff(w http.ResponseWriter, r *http.Request, owner, name, 
 		if re == nil || re.NoPulls {
 			return
 		}
-		if p := re.Pull(number(index, 0)); p != nil {
+		if p := re.Pull(host.Number(index, 0)); p != nil {
 			diff = re.Diff(p)
 		}
 	})
@@ -146,7 +146,7 @@ func (s *Server) editComment(e *forgetest.Exchange, re *host.Repo) reply {
 	for _, p := range re.Pulls {
 		for _, c := range p.Comments {
 			if fmt.Sprint(c.ID) == e.Param("id") {
-				c.Body = read[struct{ Body string }](e).Body
+				c.Body = host.Read[struct{ Body string }](e).Body
 				return ok(comment(c))
 			}
 		}
@@ -156,7 +156,7 @@ func (s *Server) editComment(e *forgetest.Exchange, re *host.Repo) reply {
 
 // addLabels takes labels by their ids, or all by their names. It passes over what the repository does not have.
 func addLabels(e *forgetest.Exchange, re *host.Repo, p *host.Pull) reply {
-	in := read[struct{ Labels []json.RawMessage }](e)
+	in := host.Read[struct{ Labels []json.RawMessage }](e)
 	for _, raw := range in.Labels {
 		for _, l := range re.Labels {
 			if string(raw) == fmt.Sprint(l.ID) || string(raw) == fmt.Sprintf("%q", l.Name) {

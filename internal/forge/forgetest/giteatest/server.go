@@ -7,7 +7,6 @@ package giteatest
 
 import (
 	_ "embed" // for the descriptions
-	"encoding/json"
 	"net/http"
 	"regexp"
 	"strconv"
@@ -39,37 +38,24 @@ const api = host.Prefix + "/api/v1/"
 // Server is a running server.
 type Server struct {
 	*host.Host
-	flavour  Flavour
-	contract *forgetest.Contract
+	flavour Flavour
 }
 
 // Start starts a server of a flavour.
-func Start(f Flavour) (*Server, error) {
+func Start(f Flavour) (s *Server, err error) {
 	description := giteaDescription
 	if f == Forgejo {
 		description = forgejoDescription
 	}
-	contract, err := forgetest.NewContract(description)
-	if err != nil {
-		return nil, err
-	}
-	s := &Server{flavour: f, contract: contract}
-	s.Host, err = host.Start(func(h *host.Host) host.API {
-		s.Host = h
-		return s.serve
-	})
+	s = &Server{flavour: f}
+	s.Host, err = host.Start(description, s.serve)
 	return s, err
 }
 
-// reply is an answer before it is checked.
-type reply struct {
-	status int
-	header http.Header
-	body   any
-}
+type reply = host.Reply
 
 func message(status int, text string) reply {
-	return reply{status: status, body: map[string]any{"message": text, "url": "https://forge.invalid/api/swagger"}}
+	return reply{Status: status, Body: map[string]any{"message": text, "url": "https://forge.invalid/api/swagger"}}
 }
 
 func notFound() reply { return message(http.StatusNotFound, "The target couldn't be found.") }
@@ -92,22 +78,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		q.Del("head")
 		r.URL.RawQuery = q.Encode()
 	}
-	e, err := s.contract.Match(r, strings.Split(path, "/"))
-	if err != nil {
-		http.Error(w, s.Violation("request %s %s: %v", r.Method, r.URL.EscapedPath(), err), http.StatusInternalServerError)
-		return
-	}
-	out := s.answer(e, r)
-	if out.header == nil {
-		out.header = http.Header{}
-	}
-	out.header.Set("Content-Type", "application/json;charset=utf-8")
-	raw, err := e.Answer(r.Context(), out.status, out.header, out.body)
-	if err != nil {
-		http.Error(w, s.Violation("answer %d to %s %s: %v", out.status, r.Method, r.URL.EscapedPath(), err), http.StatusInternalServerError)
-		return
-	}
-	host.Send(w, out.status, out.header, raw)
+	s.Exchange(w, r, path, s.answer)
 }
 
 func token(r *http.Request) string {
@@ -136,25 +107,11 @@ func (s *Server) answer(e *forgetest.Exchange, r *http.Request) (out reply) {
 	return out
 }
 
-// number reads a number of the path or the query.
-func number(text string, otherwise int) int {
-	if n, err := strconv.Atoi(text); err == nil {
-		return n
-	}
-	return otherwise
-}
-
 // page cuts one page out of items, of 50 at most, and says how many there are.
 func page[T any](r *http.Request, items []T) ([]T, http.Header) {
 	q := r.URL.Query()
-	size := min(max(number(q.Get("limit"), 30), 1), 50)
-	from := min((max(number(q.Get("page"), 1), 1)-1)*size, len(items))
+	size := min(max(host.Number(q.Get("limit"), 30), 1), 50)
+	from := min((max(host.Number(q.Get("page"), 1), 1)-1)*size, len(items))
 	h := http.Header{"X-Total-Count": {strconv.Itoa(len(items))}}
 	return append([]T{}, items[from:min(from+size, len(items))]...), h
-}
-
-// read decodes a body that the contract has checked.
-func read[T any](e *forgetest.Exchange) (in T) {
-	_ = json.Unmarshal(e.Body(), &in)
-	return in
 }

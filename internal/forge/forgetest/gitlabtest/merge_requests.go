@@ -67,11 +67,11 @@ func (s *Server) listMergeRequests(r *http.Request, re *host.Repo) reply {
 		}
 	}
 	items, h := page(s, r, found)
-	return reply{http.StatusOK, h, items}
+	return reply{Status: http.StatusOK, Header: h, Body: items}
 }
 
 func (s *Server) createMergeRequest(e *forgetest.Exchange, from *host.Repo, login string) reply {
-	in := read[struct {
+	in := host.Read[struct {
 		Title       string
 		Source      string `json:"source_branch"`
 		Target      string `json:"target_branch"`
@@ -86,7 +86,7 @@ func (s *Server) createMergeRequest(e *forgetest.Exchange, from *host.Repo, logi
 	case re == nil:
 		return notFound("")
 	case re.NoPulls:
-		return reply{status: http.StatusUnprocessableEntity, body: map[string]any{"error": []string{"Target project has disabled merge requests"}}}
+		return reply{Status: http.StatusUnprocessableEntity, Body: map[string]any{"error": []string{"Target project has disabled merge requests"}}}
 	case re.Archived:
 		return message(http.StatusForbidden, "403 Forbidden")
 	case in.Title == "":
@@ -94,7 +94,7 @@ func (s *Server) createMergeRequest(e *forgetest.Exchange, from *host.Repo, logi
 	case len(in.Title) > 255:
 		return message(http.StatusBadRequest, map[string]any{"title": []string{"is too long (maximum is 255 characters)"}})
 	case re == from && in.Source == in.Target:
-		return reply{status: http.StatusUnprocessableEntity, body: map[string]any{"error": []string{"You can't use same project/branch for source and target"}}}
+		return reply{Status: http.StatusUnprocessableEntity, Body: map[string]any{"error": []string{"You can't use same project/branch for source and target"}}}
 	}
 	missing := map[string]any{}
 	if from.Branch(in.Source) == "" {
@@ -110,12 +110,12 @@ func (s *Server) createMergeRequest(e *forgetest.Exchange, from *host.Repo, logi
 		return message(http.StatusConflict, []string{fmt.Sprintf("Another open merge request already exists for this source branch: !%d", p.Number)})
 	}
 	p := s.AddPull(re, host.Pull{Title: in.Title, Body: in.Description, Head: in.Source, Base: in.Target, From: from, Author: login})
-	return reply{status: http.StatusCreated, body: s.mergeRequest(re, p)}
+	return reply{Status: http.StatusCreated, Body: s.mergeRequest(re, p)}
 }
 
 // updateMergeRequest closes an open one and leaves one that is closed or merged as it is.
 func (s *Server) updateMergeRequest(e *forgetest.Exchange, re *host.Repo, p *host.Pull) reply {
-	in := read[struct {
+	in := host.Read[struct {
 		Title      string
 		StateEvent string `json:"state_event"`
 		AddLabels  string `json:"add_labels"`
@@ -159,7 +159,7 @@ func (s *Server) listDiffs(r *http.Request, re *host.Repo, p *host.Pull) reply {
 		all = append(all, one)
 	}
 	items, h := page(s, r, all)
-	return reply{http.StatusOK, h, items}
+	return reply{Status: http.StatusOK, Header: h, Body: items}
 }
 
 // listNotes has with what people wrote what GitLab says itself.
@@ -173,7 +173,7 @@ func (s *Server) listNotes(r *http.Request, p *host.Pull) reply {
 		slices.Reverse(all)
 	}
 	items, h := page(s, r, all)
-	return reply{http.StatusOK, h, items}
+	return reply{Status: http.StatusOK, Header: h, Body: items}
 }
 
 func (s *Server) note(c *host.Comment) map[string]any {

@@ -32,7 +32,7 @@ func (s *Server) operate(e *forgetest.Exchange, r *http.Request, re *host.Repo, 
 	case "createMergeRequest":
 		return s.createMergeRequest(e, re, login)
 	}
-	p := re.Pull(number(e.Param("merge_request_iid"), 0))
+	p := re.Pull(host.Number(e.Param("merge_request_iid"), 0))
 	if p == nil {
 		return notFound("")
 	}
@@ -50,11 +50,11 @@ func (s *Server) operateOnMergeRequest(e *forgetest.Exchange, r *http.Request, r
 	case "listNotes":
 		return s.listNotes(r, p)
 	case "createNote":
-		return reply{status: http.StatusCreated, body: s.note(s.AddComment(p, login, read[struct{ Body string }](e).Body))}
+		return reply{Status: http.StatusCreated, Body: s.note(s.AddComment(p, login, host.Read[struct{ Body string }](e).Body))}
 	case "updateNote":
 		for _, c := range p.Comments {
-			if c.ID == int64(number(e.Param("note_id"), 0)) {
-				c.Body = read[struct{ Body string }](e).Body
+			if c.ID == int64(host.Number(e.Param("note_id"), 0)) {
+				c.Body = host.Read[struct{ Body string }](e).Body
 				return ok(s.note(c))
 			}
 		}
@@ -94,7 +94,7 @@ func (s *Server) listUsers(r *http.Request) reply {
 }
 
 func (s *Server) member(e *forgetest.Exchange, re *host.Repo) reply {
-	login := s.User(int64(number(e.Param("user_id"), 0)))
+	login := s.User(int64(host.Number(e.Param("user_id"), 0)))
 	may, isMember := re.Members[login]
 	if !isMember {
 		return notFound("")
@@ -115,5 +115,5 @@ func (s *Server) listStatuses(e *forgetest.Exchange, r *http.Request, re *host.R
 		all = append(all, map[string]any{"id": i + 1, "sha": sha, "ref": "main", "name": st.Check, "status": word, "allow_failure": false})
 	}
 	items, h := page(s, r, all)
-	return reply{http.StatusOK, h, items}
+	return reply{Status: http.StatusOK, Header: h, Body: items}
 }

@@ -1,13 +1,12 @@
 // Package gitlabtest is a GitLab on this machine, for tests.
 //
 // It serves real git and the calls of REST v4 that sre-agent uses, below a path as a self-managed GitLab may be. Every
-// request and answer is checked against what GitLab documents (openapi/README.md), and what does not fit is answered
-// 500 and kept in Violations. Statuses and messages of refusals are GitLab's.
+// request and answer is checked against a description written by hand, which openapi/README.md says how far to believe,
+// and what does not fit is answered 500 and kept in Violations. Statuses and messages of refusals are meant to be GitLab's.
 package gitlabtest
 
 import (
 	_ "embed" // for the description
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -27,37 +26,24 @@ const api = host.Prefix + "/api/v4/"
 // Server is a running server.
 type Server struct {
 	*host.Host
-	contract *forgetest.Contract
 }
 
 // Start starts a server.
-func Start() (*Server, error) {
-	contract, err := forgetest.NewContract(description)
-	if err != nil {
-		return nil, err
-	}
-	s := &Server{contract: contract}
-	s.Host, err = host.Start(func(h *host.Host) host.API {
-		s.Host = h
-		return s.serve
-	})
+func Start() (s *Server, err error) {
+	s = &Server{}
+	s.Host, err = host.Start(description, s.serve)
 	return s, err
 }
 
 // APIURL is the root of the REST API.
 func (s *Server) APIURL() string { return s.URL() + "/api/v4" }
 
-// reply is an answer before it is checked.
-type reply struct {
-	status int
-	header http.Header
-	body   any
-}
+type reply = host.Reply
 
-func ok(body any) reply { return reply{status: http.StatusOK, body: body} }
+func ok(body any) reply { return reply{Status: http.StatusOK, Body: body} }
 
 func message(status int, text any) reply {
-	return reply{status: status, body: map[string]any{"message": text}}
+	return reply{Status: status, Body: map[string]any{"message": text}}
 }
 
 func notFound(what string) reply { return message(http.StatusNotFound, "404 "+what+"Not Found") }
@@ -68,22 +54,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
-	e, err := s.contract.Match(r, strings.Split(path, "/"))
-	if err != nil {
-		http.Error(w, s.Violation("request %s %s: %v", r.Method, r.URL.EscapedPath(), err), http.StatusInternalServerError)
-		return
-	}
-	out := s.answer(e, r)
-	if out.header == nil {
-		out.header = http.Header{}
-	}
-	out.header.Set("Content-Type", "application/json")
-	raw, err := e.Answer(r.Context(), out.status, out.header, out.body)
-	if err != nil {
-		http.Error(w, s.Violation("answer %d to %s %s: %v", out.status, r.Method, r.URL.EscapedPath(), err), http.StatusInternalServerError)
-		return
-	}
-	host.Send(w, out.status, out.header, raw)
+	s.Exchange(w, r, path, s.answer)
 }
 
 // answer says first who may not ask at all.
@@ -94,7 +65,7 @@ func (s *Server) answer(e *forgetest.Exchange, r *http.Request) (out reply) {
 	case may == forge.NoPermission:
 		return message(http.StatusUnauthorized, "401 Unauthorized")
 	case may < forge.WritePermission && r.Method != http.MethodGet:
-		return reply{status: http.StatusForbidden, body: map[string]any{
+		return reply{Status: http.StatusForbidden, Body: map[string]any{
 			"error": "insufficient_scope", "error_description": "The request requires higher privileges than provided by the access token.", "scope": "api",
 		}}
 	}
@@ -121,8 +92,8 @@ func split(path string) (owner, name string) {
 // page cuts one page out of items and names the next in a Link header, as GitLab does.
 func page[T any](s *Server, r *http.Request, items []T) ([]T, http.Header) {
 	q := r.URL.Query()
-	size := number(q.Get("per_page"), 20)
-	at := number(q.Get("page"), 1)
+	size := host.Number(q.Get("per_page"), 20)
+	at := host.Number(q.Get("page"), 1)
 	from := min((at-1)*size, len(items))
 	to := min(from+size, len(items))
 	h := http.Header{}
@@ -132,17 +103,4 @@ func page[T any](s *Server, r *http.Request, items []T) ([]T, http.Header) {
 		h.Set("Link", fmt.Sprintf(`<%s%s>; rel="next"`, strings.TrimSuffix(s.URL(), host.Prefix), next.String()))
 	}
 	return append([]T{}, items[from:to]...), h
-}
-
-func number(text string, otherwise int) int {
-	if n, err := strconv.Atoi(text); err == nil {
-		return n
-	}
-	return otherwise
-}
-
-// read decodes a body that the contract has checked.
-func read[T any](e *forgetest.Exchange) (in T) {
-	_ = json.Unmarshal(e.Body(), &in)
-	return in
 }

@@ -1,5 +1,5 @@
 // Package host is what the doubles of several forges have in common: real git over smart HTTP, repositories, forks,
-// pull requests, comments, statuses and people, all without an API. Each double puts its forge's API on top.
+// pull requests, comments, statuses and people. Each double puts its forge's API on top, in Exchange with a description.
 //
 // It promises that what people do takes effect at once and is seen the same through git and through the API, and that
 // a request can be failed or lost as forgetest's can. It is for tests and the demo; never for the services.
@@ -45,7 +45,9 @@ type Host struct {
 	dir   string
 	url   string
 	srv   *http.Server
-	api   API
+
+	api      API
+	contract *forgetest.Contract
 
 	mu         sync.Mutex
 	repos      map[string]*Repo
@@ -56,10 +58,13 @@ type Host struct {
 	violations []string
 }
 
-// Start starts a host on a free port of 127.0.0.1.
-func Start(api func(*Host) API) (*Host, error) {
-	h := &Host{repos: map[string]*Repo{}, nextID: 100, clock: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), users: []string{Robot, Looker}}
-	h.api = api(h)
+// Start starts a host on a free port of 127.0.0.1, whose API has a description in OpenAPI 3.
+func Start(description []byte, api API) (*Host, error) {
+	contract, err := forgetest.NewContract(description)
+	if err != nil {
+		return nil, err
+	}
+	h := &Host{api: api, contract: contract, repos: map[string]*Repo{}, nextID: 100, clock: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), users: []string{Robot, Looker}}
 	if err := h.start(); err != nil {
 		return nil, errors.Join(fmt.Errorf("start host: %w", err), h.Stop())
 	}

@@ -7,6 +7,21 @@ import (
 	"github.com/sre-agent/sre-agent/internal/forge/forgetest/conform"
 )
 
+// Token is the token of an access. No host knows a stranger's.
+func (h *Host) Token(a conform.Access) string {
+	switch a {
+	case conform.Writer:
+		return WriteToken
+	case conform.Reader:
+		return ReadToken
+	case conform.Stranger:
+	}
+	return "the-token-of-a-stranger"
+}
+
+// Secrets are what the client that speaks knows; another one's token is no secret to it.
+func (h *Host) Secrets() []string { return []string{WriteToken} }
+
 // on runs f under the lock on a repository that has to be there.
 func (h *Host) on(owner, name string, f func(*Repo) error) (err error) {
 	h.With(owner, name, func(re *Repo) {

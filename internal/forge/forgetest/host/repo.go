@@ -104,9 +104,6 @@ func (h *Host) ByID(id int64) *Repo {
 	return nil
 }
 
-// Find is the repository of that name. The caller holds the lock.
-func (h *Host) Find(owner, name string) *Repo { return h.repos[key(owner, name)] }
-
 // Branch is where a branch is, or "". The name is never taken for an expression.
 func (re *Repo) Branch(name string) string {
 	out, err := re.git("show-ref", "--verify", "--hash", "--", "refs/heads/"+name)
