@@ -1,12 +1,7 @@
 package config
 
-// The ways of a fix to its repository.
-const (
-	// ViaBranch pushes to a branch of the repository itself.
-	ViaBranch = "branch"
-	// ViaFork pushes to a fork that PUBLISH_FORK_OWNER has.
-	ViaFork = "fork"
-)
+// ViaFork is the PUBLISH_VIA that pushes to a fork, which PUBLISH_FORK_OWNER has.
+const ViaFork = "fork"
 
 // PullRequests is who the commits are by, and how pull requests are opened.
 type PullRequests struct {
@@ -31,7 +26,7 @@ func (l *loader) checkPublishing() {
 		})
 	}
 	if _, reads := c.sources["PUBLISH_VIA"]; reads && c.PublishVia == ViaFork && c.PublishForkOwner == "" {
-		l.problems = append(l.problems, Problem{Variable: "PUBLISH_FORK_OWNER", Given: "is not set, but PUBLISH_VIA is fork", Want: "the owner of the forks"})
+		l.wrong("PUBLISH_FORK_OWNER", "is not set, but PUBLISH_VIA is fork", "the owner of the forks")
 	}
 }
 
