@@ -25,7 +25,7 @@ func (l *loader) checkPublishing() {
 			Variable: "GITHUB_WRITE_TOKEN", Given: "is not set", Want: "it, or GITHUB_APP_ID and GITHUB_APP_PRIVATE_KEY, or the name of a file that holds it in GITHUB_WRITE_TOKEN_FILE", Example: "github_pat_...",
 		})
 	}
-	if _, reads := c.sources["PUBLISH_VIA"]; reads && c.PublishVia == ViaFork && c.PublishForkOwner == "" {
+	if c.PublishVia == ViaFork && c.PublishForkOwner == "" {
 		l.wrong("PUBLISH_FORK_OWNER", "is not set, but PUBLISH_VIA is fork", "the owner of the forks")
 	}
 }

@@ -114,6 +114,12 @@ func TestAReceiverHasASecondTryAndItsAddressIsInNoError(t *testing.T) {
 	if err == nil || strings.Contains(err.Error(), "secret") || len(never.heard()) != 2 {
 		t.Errorf("%v after %d tries", err, len(never.heard()))
 	}
+	stopped, stop := context.WithCancel(t.Context())
+	stop()
+	away := newReceiver(t, http.StatusBadGateway)
+	if err := newNotifier(t, nil, 10, away.address()).Notify(stopped, notify.Warning, "x"); err == nil || len(away.heard()) != 1 {
+		t.Errorf("at the end: %v after %d tries", err, len(away.heard()))
+	}
 	for _, bad := range []string{"", "nobody://the-secret-path", "the-secret-path", "slack://the-secret-path", "exec:///bin/the-secret-path"} {
 		_, err := notify.New(notify.Options{Receivers: map[notify.Severity][]string{notify.Info: {bad}}})
 		if err == nil || strings.Contains(err.Error(), "the-secret-path") {
