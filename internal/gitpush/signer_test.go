@@ -186,6 +186,19 @@ func TestAKeyThatWillNotDoIsRefused(t *testing.T) {
 	if err := os.Chmod(public, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	theirs := "/etc/passwd"
+	if os.Geteuid() == 0 { // to whom that file belongs
+		theirs = sshKey(t, "-t", "ed25519", "-N", "")
+		if err := errors.Join(os.Chown(theirs, 1, 1), os.Chmod(theirs, 0o640)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := gitpush.LoadSigner(theirs); err != nil {
+			t.Errorf("as Kubernetes mounts a secret: %v", err)
+		}
+		if err := os.Chmod(theirs, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
 	large := sshKey(t, "-t", "ed25519", "-N", "")
 	if err := os.Truncate(large, 1<<20+1); err != nil {
 		t.Fatal(err)
@@ -199,6 +212,7 @@ func TestAKeyThatWillNotDoIsRefused(t *testing.T) {
 		"an OpenPGP key of version 6":      {madeKeys(t, 1, &packet.Config{Algorithm: packet.PubKeyAlgoEd25519, V6Keys: true}), "salted"},
 		"a file too large for a key":       {large, "too large"},
 		"a file that a group may read":     {loose, "chmod 600"},
+		"another's file for everybody":     {theirs, "chmod 600"},
 		"a broken key":                     {nonsense, "no SSH private key"},
 		"a public key":                     {public, "public key"},
 		"no file":                          {nonsense + "x", "no such file"},
