@@ -11,22 +11,53 @@ import (
 	"github.com/sre-agent/sre-agent/internal/failure"
 )
 
-// decliners are the packages whose reasons a run may end with in the runner.
+// decliners are the packages whose reasons a run may end with.
 var decliners = []string{
 	"services/runner", "services/publisher", "internal/origin", "internal/fix", "internal/fixplan", "internal/model", "internal/agentcmd", "internal/policy", "internal/scan",
-	"internal/gitrepo", "internal/patch", "internal/repoconfig", "internal/httpapi", "internal/joblog", "internal/store/model.go",
+	"internal/gitrepo", "internal/gitpush", "internal/forge", "internal/egress", "internal/patch", "internal/repoconfig", "internal/httpapi", "internal/joblog", "internal/store/model.go",
 	"internal/store/publications.go", "internal/run",
 }
 
-var namedReason = regexp.MustCompile(`Permf?\("([a-z_]+)"|\b[Rr]eason\w*\s*=\s*"([a-z_]+)"|= "(plan_[a-z_]+)"|\bEnd\w+\s*=\s*"([a-z_]+)"|return true, "([a-z_]+_mode)"`)
+var namedReason = regexp.MustCompile(`Permf?\("([a-z_]+)"|\b[Rr]eason\w*\s*=\s*"([a-z_]+)"|= "(plan_[a-z_]+)"|\bEnd\w+\s*=\s*"([a-z_]+)"|return true, "([a-z_]+_mode)"|\{"[^"]*", "([a-z]+_[a-z_]+)"\},`)
 
 func TestEveryReasonHasItsSentence(t *testing.T) {
 	t.Parallel()
 	page := read(t, "docs/reasons.md")
-	reasons := map[string]string{
-		string(failure.Infrastructure): "internal/failure", string(failure.Flaky): "internal/failure", string(failure.Permission): "internal/failure",
+	reasons := reasonsOf(t, decliners...)
+	for _, class := range []failure.Class{failure.Infrastructure, failure.Flaky, failure.Permission} {
+		reasons[string(class)] = "internal/failure"
 	}
-	for _, dir := range decliners {
+	if len(reasons) < 80 {
+		t.Fatalf("only %d reasons were found", len(reasons))
+	}
+	for reason, where := range reasons {
+		sentence := regexp.MustCompile("(?m)^\\| (?:`\\w+`, )*`" + reason + "`(?:, `\\w+`)* \\| \\S.+\\|$")
+		if !sentence.MatchString(page) {
+			t.Errorf("docs/reasons.md explains no %q, which %s ends a run with", reason, where)
+		}
+	}
+}
+
+// TestEveryRuleForPatchesIsOnThePageOfSecurity: that page says how much is refused, and not only why.
+func TestEveryRuleForPatchesIsOnThePageOfSecurity(t *testing.T) {
+	t.Parallel()
+	page := read(t, "docs/security.md")
+	reasons := reasonsOf(t, "internal/policy", "internal/scan")
+	if len(reasons) < 15 {
+		t.Fatalf("only %d reasons were found", len(reasons))
+	}
+	for reason, where := range reasons {
+		if reason != "within_policy" && !strings.Contains(page, "`"+reason+"`") {
+			t.Errorf("docs/security.md does not say what %q of %s refuses", reason, where)
+		}
+	}
+}
+
+// reasonsOf are the reasons that the code of packages names, each with a file that does.
+func reasonsOf(t *testing.T, dirs ...string) map[string]string {
+	t.Helper()
+	reasons := map[string]string{}
+	for _, dir := range dirs {
 		err := filepath.WalkDir(filepath.Join(root, dir), func(path string, _ fs.DirEntry, err error) error {
 			if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") || strings.Contains(path, "test/") {
 				return err
@@ -41,13 +72,5 @@ func TestEveryReasonHasItsSentence(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if len(reasons) < 80 {
-		t.Fatalf("only %d reasons were found", len(reasons))
-	}
-	for reason, where := range reasons {
-		sentence := regexp.MustCompile("(?m)^\\| (?:`\\w+`, )*`" + reason + "`(?:, `\\w+`)* \\| \\S.+\\|$")
-		if !sentence.MatchString(page) {
-			t.Errorf("docs/reasons.md explains no %q, which %s ends a run with", reason, where)
-		}
-	}
+	return reasons
 }

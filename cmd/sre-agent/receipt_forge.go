@@ -45,7 +45,8 @@ func (a *app) verifyPullRequest(ctx context.Context, v verifying, asked receipt.
 	if err != nil {
 		return receipt.Report{}, err
 	}
-	asked.PR = strings.TrimRight(v.what, "/")
+	page, _, _ := strings.Cut(v.what, "#") // what a browser adds to point at a comment
+	asked.PR = strings.TrimRight(page, "/")
 	var last *receipt.Report
 	for _, c := range comments {
 		signed, err := receipt.FromComment(c.Body)

@@ -6,7 +6,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/sre-agent/sre-agent/internal/markup"
@@ -104,13 +103,14 @@ func TestAReceiptOnAPullRequestIsChecked(t *testing.T) {
 	if asked != "GET /repos/acme/hello/issues/7/comments Bearer the-token" {
 		t.Errorf("asked %q", asked)
 	}
+	sreAgent(t, env, "verify", pr+"/#issuecomment-1", "--public-key", public).want(t, 0, "the receipt is for this pull request", "")
 	verify("--diff", write(t, "a.diff", severalTwo)).want(t, 1, "FAILED  diff", "does not hold")
 
 	asked = ""
 	for _, elsewhere := range []string{"https://evil.example/acme/hello/pull/7", srv.URL + "/acme/hello/issues/7", srv.URL + "/acme/hello/-/merge_requests/7"} {
 		sreAgent(t, env, "verify", elsewhere, "--public-key", public).want(t, 2, "", "")
 	}
-	if asked != "" || strings.Contains(asked, "token") {
+	if asked != "" {
 		t.Errorf("asked %q", asked)
 	}
 }

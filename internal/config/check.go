@@ -158,8 +158,15 @@ func (l *loader) atMost(small string, a int, large string, b int) {
 }
 
 func (l *loader) together(name string, value int, want string) {
-	l.problems = append(l.problems, Problem{Variable: name, Given: "is " + strconv.Itoa(value), Want: want})
-	l.bad[name] = true
+	l.wrong(name, "is "+strconv.Itoa(value), want)
+}
+
+// wrong adds what is wrong with a variable beside others, once, and not when it is wrong by itself already.
+func (l *loader) wrong(variable, given, want string) {
+	if !l.bad[variable] {
+		l.problems = append(l.problems, Problem{Variable: variable, Given: given, Want: want})
+		l.bad[variable] = true
+	}
 }
 
 func isAddress(s string) bool {

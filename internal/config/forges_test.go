@@ -35,20 +35,32 @@ func TestWhatWritesToForgesIsWholeOrRefused(t *testing.T) {
 		"plain git without a folder":     {[]string{"PLAIN_GIT_URL", "https://git.example", "PLAIN_GIT_WRITE_TOKEN", "x"}, false, []string{"PLAIN_GIT_PATCH_DIR"}},
 		"mail without a server":          {[]string{"PLAIN_GIT_MAIL_TO", "a@b.example"}, false, []string{"SMTP_ADDRESS"}},
 		"a mail server without a port":   {[]string{"PLAIN_GIT_MAIL_TO", "a@b.example", "SMTP_ADDRESS", "mail.example"}, false, []string{"SMTP_ADDRESS"}},
+		"a mail server without a name":   {[]string{"SMTP_ADDRESS", ":25"}, false, []string{"SMTP_ADDRESS"}},
 		"an address with a header in it": {[]string{"PLAIN_GIT_MAIL_TO", "a@b.example\nBcc: c@d.example", "SMTP_ADDRESS", "mail.example:25"}, false, []string{"PLAIN_GIT_MAIL_TO"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg, err := config.Load(config.Publisher, with(tc.pairs...))
-			var refused *config.Error
-			var bad []string
-			if errors.As(err, &refused) {
-				for _, p := range refused.Problems {
-					bad = append(bad, p.Variable)
-				}
-			}
-			if diff := cmp.Diff(tc.bad, bad); diff != "" || (err == nil && cfg.WritesAsApp() != tc.app) {
+			if diff := cmp.Diff(tc.bad, refused(err)); diff != "" || (err == nil && cfg.WritesAsApp() != tc.app) {
 				t.Errorf("as App %t; problems (-want +got):\n%s", cfg.WritesAsApp(), diff)
 			}
 		})
 	}
+}
+
+func TestAReaderOfPlainGitNeedsItsAddress(t *testing.T) {
+	_, err := config.Load(config.Runner, with("PLAIN_GIT_READ_TOKEN", "x"))
+	if diff := cmp.Diff([]string{"PLAIN_GIT_URL"}, refused(err)); diff != "" {
+		t.Errorf("problems (-want +got):\n%s", diff)
+	}
+}
+
+// refused are the variables with a problem.
+func refused(err error) (variables []string) {
+	var e *config.Error
+	if errors.As(err, &e) {
+		for _, p := range e.Problems {
+			variables = append(variables, p.Variable)
+		}
+	}
+	return variables
 }

@@ -115,36 +115,30 @@ func (l *loader) checkModel() {
 	if _, reads := c.sources["MODEL_URL"]; !reads {
 		return
 	}
-	wrong := func(variable, given, want string) {
-		if !l.bad[variable] {
-			l.problems = append(l.problems, Problem{Variable: variable, Given: given, Want: want})
-			l.bad[variable] = true
-		}
-	}
 	replay := c.ModelMode == ModelReplay
 	switch {
 	case c.ModelURL != "" && c.ModelName == "":
-		wrong("MODEL_NAME", "is not set", "the name of the model that MODEL_URL is asked for")
+		l.wrong("MODEL_NAME", "is not set", "the name of the model that MODEL_URL is asked for")
 	case c.ModelURL == "" && c.ModelName != "" && !replay:
-		wrong("MODEL_URL", "is not set", "the address of the API that has MODEL_NAME")
+		l.wrong("MODEL_URL", "is not set", "the address of the API that has MODEL_NAME")
 	case c.ModelURL == "" && c.ModelAPIKey.IsSet() && !replay:
-		wrong("MODEL_URL", "is not set", "the address of the API that MODEL_API_KEY is for")
+		l.wrong("MODEL_URL", "is not set", "the address of the API that MODEL_API_KEY is for")
 	case replay && c.ModelName == "":
-		wrong("MODEL_NAME", "is not set", "the name of the model whose answers are played again")
+		l.wrong("MODEL_NAME", "is not set", "the name of the model whose answers are played again")
 	}
 	if u, err := url.Parse(c.ModelURL); err == nil && u.Scheme == "http" && !isLoopback(u.Hostname()) {
-		wrong("MODEL_URL", "is plain http to another machine", "https: code, logs and the key would travel in clear text")
+		l.wrong("MODEL_URL", "is plain http to another machine", "https: code, logs and the key would travel in clear text")
 	}
-	l.checkModelBudget(wrong)
+	l.checkModelBudget()
 	if c.AgentCommand == "" && len(c.AgentAllowedHosts) > 0 {
-		wrong("AGENT_COMMAND", "is not set", "the command that AGENT_ALLOWED_HOSTS is for")
+		l.wrong("AGENT_COMMAND", "is not set", "the command that AGENT_ALLOWED_HOSTS is for")
 	}
 	if c.AgentCredential.IsSet() && len(c.AgentAllowedHosts) == 0 {
-		wrong("AGENT_ALLOWED_HOSTS", "is not set", "the hosts that AGENT_CREDENTIAL is for")
+		l.wrong("AGENT_ALLOWED_HOSTS", "is not set", "the hosts that AGENT_CREDENTIAL is for")
 	}
 }
 
-func (l *loader) checkModelBudget(wrong func(variable, given, want string)) {
+func (l *loader) checkModelBudget() {
 	c := l.cfg
 	for _, pair := range []struct {
 		small, large string
@@ -155,7 +149,7 @@ func (l *loader) checkModelBudget(wrong func(variable, given, want string)) {
 		{"MODEL_REPOSITORY_DAY_TOKENS", "MODEL_DAY_TOKENS", c.ModelRepositoryDay, c.ModelDay},
 	} {
 		if pair.a > pair.b && !l.bad[pair.large] {
-			wrong(pair.small, fmt.Sprintf("asks for %d tokens", pair.a), fmt.Sprintf("at most %s, which is %d", pair.large, pair.b))
+			l.wrong(pair.small, fmt.Sprintf("asks for %d tokens", pair.a), fmt.Sprintf("at most %s, which is %d", pair.large, pair.b))
 		}
 	}
 	prices, err := ParseModelPrices(c.ModelPrices)
@@ -167,7 +161,7 @@ func (l *loader) checkModelBudget(wrong func(variable, given, want string)) {
 		"MODEL_RUN_CENTS": c.ModelRunCents, "MODEL_REPOSITORY_DAY_CENTS": c.ModelRepositoryCent, "MODEL_DAY_CENTS": c.ModelDayCents,
 	} {
 		if cents > 0 && !priced {
-			wrong(variable, "is a budget without a price", fmt.Sprintf("the price of %q in MODEL_PRICES", clip(c.ModelName)))
+			l.wrong(variable, "is a budget without a price", fmt.Sprintf("the price of %q in MODEL_PRICES", clip(c.ModelName)))
 		}
 	}
 }

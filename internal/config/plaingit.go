@@ -25,9 +25,8 @@ func (l *loader) checkPlainGit() {
 		{"PLAIN_GIT_PATCH_DIR", "is not set, but PLAIN_GIT_WRITE_TOKEN is", c.PlainGitWriteToken.IsSet() && c.PlainGitPatchDir == ""},
 		{"SMTP_ADDRESS", "is not set, but PLAIN_GIT_MAIL_TO is", c.PlainGitMailTo != "" && c.SMTPAddress == ""},
 	} {
-		if need.missing && !l.bad[need.variable] {
-			l.problems = append(l.problems, Problem{Variable: need.variable, Given: need.given, Want: "both or none"})
-			l.bad[need.variable] = true
+		if need.missing {
+			l.wrong(need.variable, need.given, "both or none")
 		}
 	}
 }

@@ -1,12 +1,7 @@
 package config
 
-// The ways of a fix to its repository.
-const (
-	// ViaBranch pushes to a branch of the repository itself.
-	ViaBranch = "branch"
-	// ViaFork pushes to a fork that PUBLISH_FORK_OWNER has.
-	ViaFork = "fork"
-)
+// ViaFork is the PUBLISH_VIA that pushes to a fork, which PUBLISH_FORK_OWNER has.
+const ViaFork = "fork"
 
 // PullRequests is who the commits are by, and how pull requests are opened.
 type PullRequests struct {
@@ -30,8 +25,8 @@ func (l *loader) checkPublishing() {
 			Variable: "GITHUB_WRITE_TOKEN", Given: "is not set", Want: "it, or GITHUB_APP_ID and GITHUB_APP_PRIVATE_KEY, or the name of a file that holds it in GITHUB_WRITE_TOKEN_FILE", Example: "github_pat_...",
 		})
 	}
-	if _, reads := c.sources["PUBLISH_VIA"]; reads && c.PublishVia == ViaFork && c.PublishForkOwner == "" {
-		l.problems = append(l.problems, Problem{Variable: "PUBLISH_FORK_OWNER", Given: "is not set, but PUBLISH_VIA is fork", Want: "the owner of the forks"})
+	if c.PublishVia == ViaFork && c.PublishForkOwner == "" {
+		l.wrong("PUBLISH_FORK_OWNER", "is not set, but PUBLISH_VIA is fork", "the owner of the forks")
 	}
 }
 

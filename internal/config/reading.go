@@ -61,8 +61,8 @@ func (c *Config) readAddresses() map[string]string {
 // checkReading wants with each token the address that it is for.
 func (l *loader) checkReading() {
 	for _, r := range l.cfg.Readers(l.cfg.GitLabAPIURL) {
-		if r.Token.IsSet() && r.URL == "" && !l.bad[r.URLName] {
-			l.problems = append(l.problems, Problem{Variable: r.URLName, Given: "is not set, but " + r.TokenName() + " is", Want: "the address that the token is for"})
+		if r.Token.IsSet() && r.URL == "" {
+			l.wrong(r.URLName, "is not set, but "+r.TokenName()+" is", "the address that the token is for")
 		}
 	}
 }

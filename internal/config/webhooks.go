@@ -98,13 +98,11 @@ func (l *loader) checkWebhooks() {
 		})
 	}
 	if (c.WebhookTLSCertFile == "") != (c.WebhookTLSKeyFile == "") {
-		l.problems = append(l.problems, Problem{Variable: "WEBHOOK_TLS_CERT_FILE", Given: "and WEBHOOK_TLS_KEY_FILE are not both set", Want: "both or neither"})
+		l.wrong("WEBHOOK_TLS_CERT_FILE", "and WEBHOOK_TLS_KEY_FILE are not both set", "both or neither")
 	}
 	if plain := c.plainTokens(); len(plain) > 0 && c.WebhookTLSCertFile == "" && len(c.TrustedProxies) == 0 {
-		l.problems = append(l.problems, Problem{
-			Variable: plain[0], Given: "holds tokens that anybody on the way could read",
-			Want: "WEBHOOK_TLS_CERT_FILE and WEBHOOK_TLS_KEY_FILE, or the proxies that speak TLS in WEBHOOK_TRUSTED_PROXIES",
-		})
+		l.wrong(plain[0], "holds tokens that anybody on the way could read",
+			"WEBHOOK_TLS_CERT_FILE and WEBHOOK_TLS_KEY_FILE, or the proxies that speak TLS in WEBHOOK_TRUSTED_PROXIES")
 	}
 }
 

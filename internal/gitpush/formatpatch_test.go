@@ -36,7 +36,7 @@ func TestAFormattedPatchGivesTheSameTreeToGitAm(t *testing.T) {
 
 func TestAMessageThatGitAmWouldTakeForAPatchIsRefused(t *testing.T) {
 	s := newSetup(t)
-	for _, line := range []string{"---", "diff --git a/x b/x", "From 0123"} {
+	for _, line := range []string{"---", "diff --git a/x b/x", "Index: x", "From 0123"} {
 		_, err := s.pusher.FormatPatch(t.Context(), s.mirror, s.commit(t, "Fix\n\n"+line+"\nmore\n"))
 		wantReason(t, line, err, "bad_commit_metadata")
 	}

@@ -215,6 +215,8 @@ func TestBadPatchesAndMetadata(t *testing.T) {
 	wantReason(t, "an empty patch", commit("", same), "patch_does_not_apply")
 	wantReason(t, ".git", commit(strings.ReplaceAll(patch, "/new", "/.git/hooks/x"), same), "patch_does_not_apply")
 	wantReason(t, "no message", commit(patch, func(m *gitpush.CommitMeta) { m.Message = " \n" }), "bad_commit_metadata")
+	wantReason(t, "a message with a zero byte", commit(patch, func(m *gitpush.CommitMeta) { m.Message = "a\x00b" }), "bad_commit_metadata")
+	wantReason(t, "a time before 1970", commit(patch, func(m *gitpush.CommitMeta) { m.When = time.Unix(-1, 0) }), "bad_commit_metadata")
 	wantReason(t, "an author with a line end", commit(patch, func(m *gitpush.CommitMeta) { m.AuthorName = "a\nparent b" }), "bad_commit_metadata")
 	wantReason(t, "an address with a bracket", commit(patch, func(m *gitpush.CommitMeta) { m.AuthorEmail = "a> 0 +0000" }), "bad_commit_metadata")
 	s.base = strings.Repeat("12", 20)

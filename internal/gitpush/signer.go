@@ -75,21 +75,14 @@ func (s *Signer) attach(commit []byte, when time.Time) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sign with %s key %s: %w", s.Kind, s.Name, err)
 	}
-	header := "gpgsig "
-	if len(commit) > treeLine && commit[treeLine] != '\n' { // SHA-256 names
-		header = "gpgsig-sha256 "
-	}
 	end := bytes.Index(commit, []byte("\n\n"))
 	if end < 0 {
 		return nil, errors.New("the commit has no message")
 	}
 	var out bytes.Buffer
 	out.Write(commit[:end+1])
-	out.WriteString(header)
+	out.WriteString("gpgsig ")
 	out.Write(bytes.ReplaceAll(bytes.TrimRight(signature, "\n"), []byte("\n"), []byte("\n ")))
 	out.Write(commit[end:])
 	return out.Bytes(), nil
 }
-
-// treeLine is the length of "tree " and a SHA-1 name.
-const treeLine = 5 + 40

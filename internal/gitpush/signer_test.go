@@ -3,6 +3,7 @@ package gitpush_test
 import (
 	"bytes"
 	"encoding/base64"
+	"errors"
 	"net/http"
 	"os"
 	"os/exec"
@@ -11,6 +12,9 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/ProtonMail/go-crypto/openpgp"
+	"github.com/ProtonMail/go-crypto/openpgp/armor"
+	"github.com/ProtonMail/go-crypto/openpgp/packet"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sre-agent/sre-agent/internal/gitpush"
@@ -45,6 +49,30 @@ func gpgKey(t *testing.T, algorithm, passphrase string) (path, home string) {
 		t.Fatal(err)
 	}
 	return path, home
+}
+
+// madeKeys writes OpenPGP keys that gpg would not, and returns their path.
+func madeKeys(t *testing.T, number int, config *packet.Config) string {
+	t.Helper()
+	var out bytes.Buffer
+	w, err := armor.Encode(&out, openpgp.PrivateKeyType, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range number {
+		key, err := openpgp.NewEntity("agent", "", "agent@example.com", config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := key.SerializePrivate(w, config); err != nil {
+			t.Fatal(err)
+		}
+	}
+	path := filepath.Join(t.TempDir(), "key.asc")
+	if err := errors.Join(w.Close(), os.WriteFile(path, out.Bytes(), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 // signed builds the same signed commit in two mirrors, with the key loaded anew for each, and returns its id and mirror.
@@ -158,12 +186,33 @@ func TestAKeyThatWillNotDoIsRefused(t *testing.T) {
 	if err := os.Chmod(public, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	theirs := "/etc/passwd"
+	if os.Geteuid() == 0 { // to whom that file belongs
+		theirs = sshKey(t, "-t", "ed25519", "-N", "")
+		if err := errors.Join(os.Chown(theirs, 1, 1), os.Chmod(theirs, 0o640)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := gitpush.LoadSigner(theirs); err != nil {
+			t.Errorf("as Kubernetes mounts a secret: %v", err)
+		}
+		if err := os.Chmod(theirs, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	large := sshKey(t, "-t", "ed25519", "-N", "")
+	if err := os.Truncate(large, 1<<20+1); err != nil {
+		t.Fatal(err)
+	}
 	for name, tt := range map[string]struct{ path, want string }{
 		"an SSH key with a passphrase":     {sshKey(t, "-t", "ed25519", "-N", "secret"), "passphrase"},
 		"an SSH key with random signature": {sshKey(t, "-t", "ecdsa", "-N", ""), "differ each time"},
 		"a GPG key with a passphrase":      {locked, "passphrase"},
 		"a GPG key with random signature":  {ecdsa, "differ each time"},
+		"two GPG keys":                     {madeKeys(t, 2, &packet.Config{Algorithm: packet.PubKeyAlgoEdDSA}), "there are 2"},
+		"an OpenPGP key of version 6":      {madeKeys(t, 1, &packet.Config{Algorithm: packet.PubKeyAlgoEd25519, V6Keys: true}), "salted"},
+		"a file too large for a key":       {large, "too large"},
 		"a file that a group may read":     {loose, "chmod 600"},
+		"another's file for everybody":     {theirs, "chmod 600"},
 		"a broken key":                     {nonsense, "no SSH private key"},
 		"a public key":                     {public, "public key"},
 		"no file":                          {nonsense + "x", "no such file"},
@@ -184,7 +233,8 @@ func TestTheCommitterAndTheSignOff(t *testing.T) {
 		"Fix\n\nBody: of a kind\n":   "Fix\n\nBody: of a kind\nSigned-off-by: sre-agent <agent@example.com>\n",
 		"Fix\n\nA body.\n\nRun: 1\n": "Fix\n\nA body.\n\nRun: 1\nSigned-off-by: sre-agent <agent@example.com>\n",
 		"Fix\n\nA body.\n":           "Fix\n\nA body.\n\nSigned-off-by: sre-agent <agent@example.com>\n",
-		"x: fix\n":                   "x: fix\n\nSigned-off-by: sre-agent <agent@example.com>\n",
+		"Fix\n\nSigned-off-by: sre-agent <agent@example.com>": "Fix\n\nSigned-off-by: sre-agent <agent@example.com>\n",
+		"x: fix\n": "x: fix\n\nSigned-off-by: sre-agent <agent@example.com>\n",
 	} {
 		m := meta()
 		m.Message, m.CommitterName, m.CommitterEmail, m.SignOff = message, "robot", "robot@example.com", true

@@ -82,7 +82,7 @@ func TestGitItselfSpeaksNothingButHTTP(t *testing.T) {
 func TestOnlyKnownCommandsRun(t *testing.T) {
 	t.Parallel()
 	g := newGit(t)
-	for _, args := range [][]string{nil, {"push"}, {"send-pack"}, {"receive-pack"}, {"-c", "alias.x=!touch y", "x"}, {"http-push"}, {"remote-https"}, {"clone"}, {"config"}} {
+	for _, args := range [][]string{nil, {"push"}, {"format-patch"}, {"send-pack"}, {"receive-pack"}, {"-c", "alias.x=!touch y", "x"}, {"http-push"}, {"remote-https"}, {"clone"}, {"config"}} {
 		if _, err := g.Run(t.Context(), gitrepo.Cmd{Args: args}); err == nil || !strings.Contains(err.Error(), "allowed") && args != nil {
 			t.Errorf("git %v: %v", args, err)
 		}

@@ -19,7 +19,7 @@ const (
 )
 
 // Run runs a git command and returns its standard output. Failures are *Error; those that talk to a remote carry a
-// reason when trying again can't help (see Reasons in docs/security.md).
+// reason when trying again can't help (docs/reasons.md).
 func (g *Git) Run(ctx context.Context, cmd Cmd) ([]byte, error) {
 	if err := g.allowed(cmd.Args); err != nil {
 		return nil, fmt.Errorf("gitrepo: %w", err)

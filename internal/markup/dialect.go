@@ -42,7 +42,7 @@ func (d Dialect) Hidden(text string) string {
 }
 
 // hideable keeps a text from ending a comment or a definition, and in one piece.
-var hideable = strings.NewReplacer("--", "- -", ">", "", "<", "", "(", "", ")", "", "\\", "", "\"", "")
+var hideable = strings.NewReplacer("--", "- - ", ">", "", "<", "", "(", "", ")", "", "\\", "", "\"", "")
 
 var hidden = regexp.MustCompile(`(?m)^(?:<!-- sre-agent (.*) -->|\[//\]: # \(sre-agent (.*)\))\r?$`)
 

@@ -16,7 +16,5 @@ func Diff(text string) (fence string, exact bool) {
 			}
 		}
 	}
-	clean := strings.Join(lines, "\n")
-	ticks := strings.Repeat("`", max(3, longestRun(clean)+1))
-	return ticks + "diff\n" + clean + "\n" + ticks + "\n", true
+	return fenced("diff", lines), true
 }

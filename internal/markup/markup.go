@@ -33,9 +33,14 @@ func Fence(text string) string {
 	for i := range lines {
 		lines[i] = indent + lines[i]
 	}
-	clean := strings.Join(lines, "\n")
-	ticks := strings.Repeat("`", max(3, longestRun(clean)+1))
-	return ticks + "text\n" + clean + "\n" + ticks + "\n"
+	return fenced("text", lines)
+}
+
+// fenced puts lines between fences that are longer than any run of their character in them.
+func fenced(kind string, lines []string) string {
+	text := strings.Join(lines, "\n")
+	ticks := strings.Repeat("`", max(3, longestRun(text)+1))
+	return ticks + kind + "\n" + text + "\n" + ticks + "\n"
 }
 
 // Code puts text into a code span that the text can't end, on one line and at most 300 bytes of it.
@@ -64,15 +69,14 @@ func longestRun(s string) int {
 	return longest
 }
 
-// Plain removes what could deceive a reader: control, format and bidirectional characters. A line break or a tab becomes
-// a blank, and so does any other kind of blank.
+// Plain removes what could deceive a reader: control, format and bidirectional characters, and what has no meaning or looks
+// like nothing. A line break or a tab becomes a blank, and so does any other kind of blank.
 func Plain(s string) string {
 	return strings.Map(func(c rune) rune {
 		switch {
 		case c == '\u2028', c == '\u2029', c < unicode.MaxASCII && unicode.IsSpace(c), unicode.Is(unicode.Zs, c):
 			return ' '
-		case unicode.IsControl(c), unicode.Is(unicode.Bidi_Control, c), unicode.Is(unicode.Cf, c), c == unicode.ReplacementChar,
-			unicode.Is(unicode.Co, c), unicode.Is(unicode.Variation_Selector, c), !assigned(c):
+		case !unicode.IsGraphic(c), c == unicode.ReplacementChar, unicode.Is(unicode.Variation_Selector, c), strings.ContainsRune(empty, c):
 			return -1
 		default:
 			return c
@@ -80,14 +84,8 @@ func Plain(s string) string {
 	}, strings.ToValidUTF8(s, ""))
 }
 
-// assigned leaves out what has no meaning, and what looks like nothing though it is called a letter.
-func assigned(c rune) bool {
-	switch c {
-	case '\u115f', '\u1160', '\u3164', '\uffa0', '\u2800', '\u034f', '\u17b4', '\u17b5':
-		return false
-	}
-	return unicode.IsGraphic(c)
-}
+// empty looks like nothing, though it is letters, marks and a symbol.
+const empty = "\u115f\u1160\u3164\uffa0\u2800\u034f\u17b4\u17b5"
 
 // Clip cuts text after most bytes, never within a character.
 func Clip(s string, most int) string {
@@ -134,7 +132,5 @@ func Block(kind, text string) string {
 			lines[i] = " " + l
 		}
 	}
-	clean := strings.Join(lines, "\n")
-	ticks := strings.Repeat("`", max(3, longestRun(clean)+1))
-	return ticks + kind + "\n" + clean + "\n" + ticks + "\n"
+	return fenced(kind, lines)
 }

@@ -79,7 +79,7 @@ func (k SecretKey) Text() string {
 
 // ParseSecretKey reads the content of a secret key's file. Its errors hold nothing of it.
 func ParseSecretKey(text string) (SecretKey, error) {
-	data, err := decode(text, secretSize)
+	data, err := decode(lastLine(text), secretSize)
 	if err != nil {
 		return SecretKey{}, errors.New("no minisign secret key that can be read")
 	}
@@ -99,7 +99,7 @@ func ParseSecretKey(text string) (SecretKey, error) {
 
 // ParsePublicKey reads the content of a public key's file, or its second line alone.
 func ParsePublicKey(text string) (PublicKey, error) {
-	data, err := decode(text, 2+idSize+ed25519.PublicKeySize)
+	data, err := decode(lastLine(text), 2+idSize+ed25519.PublicKeySize)
 	if err != nil || !bytes.Equal(data[:2], algorithm) {
 		return PublicKey{}, errors.New("no minisign public key")
 	}
@@ -156,11 +156,16 @@ func (k SecretKey) Token(purpose string) string {
 
 func encode(parts ...[]byte) string { return base64.StdEncoding.EncodeToString(bytes.Join(parts, nil)) }
 
-// decode reads the last line of a file, which has to be so many bytes.
-func decode(text string, size int) ([]byte, error) {
+// lastLine is the line of a key's file that has the key.
+func lastLine(text string) string {
 	text = strings.TrimSpace(text)
-	data, err := base64.StdEncoding.Strict().DecodeString(text[strings.LastIndexByte(text, '\n')+1:])
-	if err == nil && len(data) != size {
+	return text[strings.LastIndexByte(text, '\n')+1:]
+}
+
+// decode reads a line of so many bytes. Base64 would leave out line ends by itself, which the line's length finds.
+func decode(line string, size int) ([]byte, error) {
+	data, err := base64.StdEncoding.Strict().DecodeString(line)
+	if err == nil && (len(data) != size || len(line) != base64.StdEncoding.EncodedLen(size)) {
 		err = errors.New("another length")
 	}
 	return data, err

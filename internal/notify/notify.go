@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nicholas-fedor/shoutrrr"
@@ -46,14 +47,14 @@ type Options struct {
 
 // Notifier tells. It is safe for concurrent use.
 type Notifier struct {
-	senders map[Severity]*router.ServiceRouter
-	limits  map[Severity]*limit
-	wait    func(context.Context, time.Duration)
+	receivers map[Severity][]*router.ServiceRouter // each has one address
+	limits    map[Severity]*limit
+	wait      func(context.Context, time.Duration)
 }
 
 // New returns a notifier. An address that is no service's is an error that does not show it.
 func New(o Options) (*Notifier, error) {
-	n := &Notifier{senders: map[Severity]*router.ServiceRouter{}, limits: map[Severity]*limit{}, wait: o.Wait}
+	n := &Notifier{receivers: map[Severity][]*router.ServiceRouter{}, limits: map[Severity]*limit{}, wait: o.Wait}
 	if n.wait == nil {
 		n.wait = rest
 	}
@@ -62,28 +63,23 @@ func New(o Options) (*Notifier, error) {
 	}
 	for severity, addresses := range o.Receivers {
 		for i, address := range addresses {
-			if _, err := shoutrrr.CreateSender(address); err != nil {
+			receiver, err := shoutrrr.CreateSender(address)
+			if err != nil {
 				service, _, named := strings.Cut(address, "://")
 				if !named {
 					service = "no service"
 				}
 				return nil, fmt.Errorf("receiver %d for %s (%.20s) is no address that can be told", i+1, severity, service)
 			}
+			n.receivers[severity] = append(n.receivers[severity], receiver)
 		}
-		if len(addresses) == 0 {
-			continue
-		}
-		sender, err := shoutrrr.CreateSender(addresses...)
-		if err != nil {
-			return nil, fmt.Errorf("the receivers for %s can't be told", severity)
-		}
-		n.senders[severity], n.limits[severity] = sender, newLimit(o.PerMinute, o.Now)
+		n.limits[severity] = newLimit(o.PerMinute, o.Now)
 	}
 	return n, nil
 }
 
 // Tells says whether anybody is told of a severity.
-func (n *Notifier) Tells(s Severity) bool { return n.senders[s] != nil }
+func (n *Notifier) Tells(s Severity) bool { return len(n.receivers[s]) > 0 }
 
 // Notify tells, unless the minute is full. The error says how many receivers were not reached, and no more.
 func (n *Notifier) Notify(ctx context.Context, s Severity, text string) error {
@@ -94,32 +90,39 @@ func (n *Notifier) Notify(ctx context.Context, s Severity, text string) error {
 	if !ok {
 		return nil
 	}
-	text = Plain(text)
+	text = plain(text)
 	if left > 0 {
 		text += fmt.Sprintf("\n(%d more like this were not sent)", left)
 	}
-	failed := 0
+	missed := n.receivers[s]
 	for try := range tries {
 		if try > 0 {
 			n.wait(ctx, between)
 		}
-		if failed = broken(n.senders[s].Send(text, nil)); failed == 0 || ctx.Err() != nil {
+		if missed = tell(missed, text); len(missed) == 0 || ctx.Err() != nil {
 			break
 		}
 	}
-	if failed > 0 {
-		return errors.New(fmt.Sprint(failed) + " receivers could not be told")
+	if len(missed) > 0 {
+		return fmt.Errorf("%d receivers could not be told", len(missed))
 	}
 	return nil
 }
 
-func broken(errs []error) (n int) {
-	for _, err := range errs {
-		if err != nil {
-			n++
+// tell tells all of them at once, and returns those that were not reached.
+func tell(receivers []*router.ServiceRouter, text string) (missed []*router.ServiceRouter) {
+	answers := make([][]error, len(receivers))
+	var all sync.WaitGroup
+	for i, receiver := range receivers {
+		all.Go(func() { answers[i] = receiver.Send(text, nil) })
+	}
+	all.Wait()
+	for i, receiver := range receivers {
+		if errors.Join(answers[i]...) != nil {
+			missed = append(missed, receiver)
 		}
 	}
-	return n
+	return missed
 }
 
 func rest(ctx context.Context, d time.Duration) {

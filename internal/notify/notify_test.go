@@ -104,10 +104,21 @@ func TestAReceiverHasASecondTryAndItsAddressIsInNoError(t *testing.T) {
 	if err := newNotifier(t, nil, 10, once.address()).Notify(t.Context(), notify.Warning, "x"); err != nil || len(once.heard()) != 2 {
 		t.Errorf("%v after %d tries", err, len(once.heard()))
 	}
+	well, ill := newReceiver(t), newReceiver(t, http.StatusBadGateway, http.StatusBadGateway)
+	err := newNotifier(t, nil, 10, well.address(), ill.address()).Notify(t.Context(), notify.Warning, "x")
+	if err == nil || len(well.heard()) != 1 || len(ill.heard()) != 2 {
+		t.Errorf("%v: one that is well is told %d times, one that is not %d times", err, len(well.heard()), len(ill.heard()))
+	}
 	never := newReceiver(t, http.StatusForbidden, http.StatusForbidden)
-	err := newNotifier(t, nil, 10, never.address()).Notify(t.Context(), notify.Warning, "x")
+	err = newNotifier(t, nil, 10, never.address()).Notify(t.Context(), notify.Warning, "x")
 	if err == nil || strings.Contains(err.Error(), "secret") || len(never.heard()) != 2 {
 		t.Errorf("%v after %d tries", err, len(never.heard()))
+	}
+	stopped, stop := context.WithCancel(t.Context())
+	stop()
+	away := newReceiver(t, http.StatusBadGateway)
+	if err := newNotifier(t, nil, 10, away.address()).Notify(stopped, notify.Warning, "x"); err == nil || len(away.heard()) != 1 {
+		t.Errorf("at the end: %v after %d tries", err, len(away.heard()))
 	}
 	for _, bad := range []string{"", "nobody://the-secret-path", "the-secret-path", "slack://the-secret-path", "exec:///bin/the-secret-path"} {
 		_, err := notify.New(notify.Options{Receivers: map[notify.Severity][]string{notify.Info: {bad}}})
@@ -137,11 +148,16 @@ func TestATextCallsNobodyAndHidesNothing(t *testing.T) {
 		"<!channel> @here [a](https://x) *b* `c`":    "‹!channel› ＠here  a (https://x)  b   c",
 		"a\x00b\x1b[31mc\r\nd":                       "ab 31mc\nd",
 		"left\u202eright\u200b":                      "leftright",
+		"one\u2028two\u3164\ufe0f\xff":               "one two",
 		strings.Repeat("ä", 2000):                    strings.Repeat("ä", 750) + "…",
 		"  a pull request is open: https://f/pull/1": "a pull request is open: https://f/pull/1",
 	} {
-		if got := notify.Plain(in); got != want {
-			t.Errorf("%.40q gives %.60q, want %.60q", in, got, want)
+		r := newReceiver(t)
+		if err := newNotifier(t, nil, 10, r.address()).Notify(t.Context(), notify.Warning, in); err != nil {
+			t.Error(err)
+		}
+		if diff := cmp.Diff([]string{want}, r.heard()); diff != "" {
+			t.Errorf("told of %.40q (-want +got):\n%s", in, diff)
 		}
 	}
 }

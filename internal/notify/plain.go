@@ -2,34 +2,21 @@ package notify
 
 import (
 	"strings"
-	"unicode"
+
+	"github.com/sre-agent/sre-agent/internal/markup"
 )
 
 const maxText = 1500
 
-// Plain makes a text that no service takes for more than text: no mention, link, tag or command, nothing that hides or
+// acts is what services act on in a text: mentions, tags, links and commands.
+var acts = strings.NewReplacer("<", "‹", ">", "›", "@", "＠", "`", " ", "*", " ", "[", " ", "]", " ", "|", " ")
+
+// plain makes a text that no service takes for more than text: no mention, link, tag or command, nothing that hides or
 // turns what follows.
-func Plain(text string) string {
-	var b strings.Builder
-	for _, r := range text {
-		switch {
-		case r == '\n':
-		case r == '<':
-			r = '‹'
-		case r == '>':
-			r = '›'
-		case r == '@':
-			r = '＠'
-		case r == '`' || r == '*' || r == '[' || r == ']' || r == '|':
-			r = ' '
-		case unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Co, unicode.Cs):
-			continue
-		}
-		if b.Len()+len(string(r)) > maxText {
-			b.WriteString("…")
-			break
-		}
-		b.WriteRune(r)
+func plain(text string) string {
+	lines := strings.Split(text, "\n")
+	for i, l := range lines {
+		lines[i] = strings.TrimRight(acts.Replace(markup.Plain(l)), " ")
 	}
-	return strings.TrimSpace(b.String())
+	return markup.Clip(strings.TrimSpace(strings.Join(lines, "\n")), maxText)
 }

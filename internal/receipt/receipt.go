@@ -15,7 +15,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/sre-agent/sre-agent/internal/markup"
@@ -129,13 +128,8 @@ func (r Receipt) plain() Receipt {
 // Parse reads a receipt in its canonical form, and in no other.
 func Parse(text []byte) (Receipt, error) {
 	var r Receipt
-	dec := json.NewDecoder(bytes.NewReader(text))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&r); err != nil {
+	if err := json.Unmarshal(text, &r); err != nil {
 		return r, fmt.Errorf("no receipt: %w", err)
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return r, errors.New("no receipt: something follows it")
 	}
 	if r.Version != Version {
 		return r, fmt.Errorf("a receipt of version %d, and this program knows %d", r.Version, Version)

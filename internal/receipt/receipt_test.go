@@ -121,6 +121,11 @@ func TestWhatIsNotAsSignedIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	noReceipt := `{"x":1,` + string(s.Text[1:])
+	minisig, err := key.Sign([]byte(noReceipt), "signed, and no receipt")
+	if err != nil {
+		t.Fatal(err)
+	}
 	edited := receipt.Signed{Text: bytes.Replace(s.Text, []byte(`"fence":3`), []byte(`"fence":4`), 1), Minisig: s.Minisig}
 	for name, v := range map[string]struct {
 		signed receipt.Signed
@@ -129,6 +134,7 @@ func TestWhatIsNotAsSignedIsRefused(t *testing.T) {
 	}{
 		"good":                 {s, receipt.Asked{Key: key.Public(), PR: "https://forge/acme/hello/pull/1"}, ""},
 		"edited":               {edited, receipt.Asked{Key: key.Public()}, "signature"},
+		"another form":         {receipt.Signed{Text: []byte(noReceipt), Minisig: minisig}, receipt.Asked{Key: key.Public()}, "form"},
 		"another key":          {s, receipt.Asked{Key: other.Public()}, "signature"},
 		"another diff":         {s, receipt.Asked{Key: key.Public(), Diff: []byte("x")}, "diff"},
 		"an empty diff":        {s, receipt.Asked{Key: key.Public(), Diff: []byte{}}, "diff"},
@@ -141,9 +147,29 @@ func TestWhatIsNotAsSignedIsRefused(t *testing.T) {
 				failed = c.Name
 			}
 		}
-		if failed != v.failed || rep.OK != (v.failed == "") || (failed == "signature") != (rep.Receipt == nil) {
+		if failed != v.failed || rep.OK != (v.failed == "") || (failed == "signature" || failed == "form") != (rep.Receipt == nil) {
 			t.Errorf("%s: %+v", name, rep)
 		}
+	}
+}
+
+func TestAReceiptThatIsChangedAnywhereDoesNotHold(t *testing.T) {
+	t.Parallel()
+	s := sign(t, example("a"))
+	comment := s.Comment(markup.Of("github"), "0123")
+	_, signature, _ := strings.Cut(strings.TrimSpace(s.Minisig), "\n") // the line before it is anybody's
+	for _, part := range []string{string(s.Text), signature} {
+		begin := strings.Index(comment, part)
+		for i := begin; i < begin+len(part); i++ {
+			changed := comment[:i] + string(comment[i]^1) + comment[i+1:]
+			got, err := receipt.FromComment(changed)
+			if err == nil && receipt.Verify(got, receipt.Asked{Key: key.Public()}).OK {
+				t.Errorf("with byte %d changed it holds:\n%s", i, changed)
+			}
+		}
+	}
+	if _, err := receipt.FromComment(comment + strings.Repeat("\n", receipt.MaxComment)); err == nil {
+		t.Error("a comment of any length is read")
 	}
 }
 

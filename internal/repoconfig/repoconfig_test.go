@@ -100,6 +100,7 @@ func TestABadFileSaysTheLineAndWhatToDo(t *testing.T) {
 		"a field given twice":         {"version: 1\nmode: pr\nmode: off\n", "line 3:"},
 		"no version":                  {"mode: pr\n", "line 1: version is 0: write version: 1"},
 		"another version":             {"\nversion: 2\n", "line 2: version is 2"},
+		"an unknown way":              {"version: 1\npull_request_branches: yolo\n", `line 2: pull_request_branches is "yolo"`},
 		"an unknown mode":             {"version: 1\nmode: yolo\n", `line 2: mode is "yolo"`},
 		"a check without a command":   {"version: 1\nchecks:\n  - workflow: CI\n", "line 3: check 1 has no usable run"},
 		"a fixer that is no name":     {"version: 1\nfixers:\n  - ok\n  - '../x'\n", "line 4: \"../x\" is no fixer's name"},
