@@ -111,16 +111,18 @@ func (c *consuming) handle(work context.Context, raw jetstream.Msg) Outcome {
 	stop := heartbeat(raw, c.beat)
 	m, o := c.run(work, raw)
 	stop()
+	err := c.bus.settle(context.WithoutCancel(work), raw, m, c.Consumer, o)
+	if err == nil && o.kind == done {
+		return o
+	}
 	ctx := aboutMessage(work, m)
-	if err := c.bus.settle(context.WithoutCancel(work), raw, m, c.Consumer, o); err != nil {
+	if err != nil {
 		// The message comes again; handlers know what they have done already.
 		c.bus.log.WarnContext(ctx, "message not settled", "consumer", c.Consumer, "subject", m.Subject, "outcome", o.String(), "error", err)
 		return Leave(err)
 	}
-	if o.kind != done {
-		c.bus.log.WarnContext(ctx, "message not done", "consumer", c.Consumer, "subject", m.Subject,
-			"sequence", m.Sequence, "deliveries", m.Deliveries, "outcome", o.String())
-	}
+	c.bus.log.WarnContext(ctx, "message not done", "consumer", c.Consumer, "subject", m.Subject,
+		"sequence", m.Sequence, "deliveries", m.Deliveries, "outcome", o.String())
 	return o
 }
 

@@ -2,7 +2,6 @@ package streams
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -10,15 +9,11 @@ import (
 // ScanDone visits the headers of a stream's messages, from a sequence on and at most n, that a consumer is done with. It
 // returns the sequence to go on from and the newest one of the stream. Unlike WalkDone it reads no bodies.
 func (b *Bus) ScanDone(ctx context.Context, name, consumer string, from uint64, n int, visit func(Kept) error) (next, last uint64, err error) {
-	s, err := b.stream(ctx, name)
+	s, floor, err := b.doneTo(ctx, name, consumer)
 	if err != nil {
 		return from, 0, err
 	}
-	cons, err := s.Consumer(ctx, consumer)
-	if err != nil {
-		return from, 0, fmt.Errorf("consumer %s of %s: %w", consumer, name, err)
-	}
-	state, floor := s.CachedInfo().State, cons.CachedInfo().AckFloor.Stream
+	state := s.CachedInfo().State
 	next = max(from, state.FirstSeq)
 	if next > floor {
 		return next, state.LastSeq, nil

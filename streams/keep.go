@@ -49,16 +49,11 @@ func (b *Bus) keepOnce(ctx context.Context) error {
 // WalkDone calls f for each message of a stream, from a sequence on and at most n, that a consumer is done with. It
 // returns the sequence to go on from and the newest one of the stream. A message that can't be read is passed over.
 func (b *Bus) WalkDone(ctx context.Context, stream, consumer string, from uint64, n int, f func(*Message) error) (next, last uint64, err error) {
-	s, err := b.js.Stream(ctx, stream)
+	s, floor, err := b.doneTo(ctx, stream, consumer)
 	if err != nil {
-		return from, 0, fmt.Errorf("stream %s: %w", stream, err)
-	}
-	cons, err := s.Consumer(ctx, consumer)
-	if err != nil {
-		return from, 0, fmt.Errorf("consumer %s of %s: %w", consumer, stream, err)
+		return from, 0, err
 	}
 	state := s.CachedInfo().State
-	floor := cons.CachedInfo().AckFloor.Stream
 	next = max(from, state.FirstSeq)
 	for ; n > 0 && next <= floor; next, n = next+1, n-1 {
 		raw, err := s.GetMsg(ctx, next)
@@ -86,4 +81,16 @@ func (b *Bus) WalkDone(ctx context.Context, stream, consumer string, from uint64
 		}
 	}
 	return next, state.LastSeq, nil
+}
+
+// doneTo returns a stream as it is now, and the sequence up to which a consumer is done with it.
+func (b *Bus) doneTo(ctx context.Context, name, consumer string) (s jetstream.Stream, floor uint64, err error) {
+	if s, err = b.stream(ctx, name); err != nil {
+		return nil, 0, err
+	}
+	cons, err := s.Consumer(ctx, consumer)
+	if err != nil {
+		return nil, 0, fmt.Errorf("consumer %s of %s: %w", consumer, name, err)
+	}
+	return s, cons.CachedInfo().AckFloor.Stream, nil
 }

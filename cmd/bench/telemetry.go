@@ -5,10 +5,8 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
-	"math"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"github.com/sre-agent/sre-agent/internal/bench"
 )
@@ -19,14 +17,13 @@ type telemetryResult struct {
 	EndedPerS   float64 `json:"ended_per_s"`
 	ControlPerS float64 `json:"control_per_s"`
 	Ratio       float64 `json:"ratio"`
-	Least       float64 `json:"least_ratio"`
-	Pairs       int     `json:"pairs"`
-	Runs        int     `json:"runs"`
-	MBSent      float64 `json:"mb_sent"`
+	// Ratios are those of the pairs, in turn: how far they lie apart says how much the ratio is worth.
+	Ratios []float64 `json:"ratios"`
+	Least  float64   `json:"least_ratio"`
+	Pairs  int       `json:"pairs"`
+	Runs   int       `json:"runs"`
+	MBSent float64   `json:"mb_sent"`
 }
-
-// leastRatio is what full telemetry must leave of the rate.
-const leastRatio = 0.9
 
 // benchTelemetry measures what full telemetry costs a run that does nothing: floods through ingest, throttle and runner in
 // turn with every trace and metric sent, and with none.
@@ -41,6 +38,7 @@ func benchTelemetry(ctx context.Context, dir string, flags *flag.FlagSet, args [
 		return err
 	}
 	defer collector.Close()
+	res := telemetryResult{Tool: "bench-telemetry", Least: bench.LeastWithTelemetry, Pairs: *pairs, Runs: p.storm}
 	var with, without, ratios []float64
 	for n := range *pairs {
 		var rates [2]float64 // with, without
@@ -55,26 +53,15 @@ func benchTelemetry(ctx context.Context, dir string, flags *flag.FlagSet, args [
 		}
 		fmt.Printf("pair %d: %.0f runs a second with telemetry, %.0f without: %.3f\n", n+1, rates[0], rates[1], rates[0]/rates[1])
 		with, without, ratios = append(with, rates[0]), append(without, rates[1]), append(ratios, rates[0]/rates[1])
+		res.Ratios = append(res.Ratios, round(rates[0]/rates[1], 1000))
 	}
-	res := telemetryResult{
-		Tool: "bench-telemetry", EndedPerS: middle(with), ControlPerS: middle(without), Ratio: round(middle(ratios), 1000), Least: leastRatio,
-		Pairs: *pairs, Runs: p.storm, MBSent: round(float64(collector.Bytes())/(1<<20), 10),
-	}
+	res.EndedPerS, res.ControlPerS, res.Ratio = bench.Median(with), bench.Median(without), round(bench.Median(ratios), 1000)
+	res.MBSent = round(float64(collector.Bytes())/(1<<20), 10)
 	if err := json.NewEncoder(os.Stdout).Encode(res); err != nil {
 		return err
 	}
-	if math.IsNaN(res.Ratio) || res.Ratio < leastRatio {
-		return fmt.Errorf("with telemetry it is %.3f as fast, less than %.1f", res.Ratio, leastRatio)
+	if res.Ratio < bench.LeastWithTelemetry {
+		return fmt.Errorf("with telemetry it is %.3f as fast, less than %.1f", res.Ratio, bench.LeastWithTelemetry)
 	}
 	return nil
-}
-
-// middle is the median.
-func middle(values []float64) float64 {
-	if len(values) == 0 {
-		return math.NaN()
-	}
-	sorted := slices.Sorted(slices.Values(values))
-	n := len(sorted)
-	return (sorted[(n-1)/2] + sorted[n/2]) / 2
 }

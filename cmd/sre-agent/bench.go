@@ -47,8 +47,8 @@ func (a *app) benchIntakeCommand() *cobra.Command {
 			"their own, which is removed at the end; nothing that is configured is touched. This process sends. In turn with ingest\n" +
 			"it measures a bare handler, which only verifies and publishes; with --loris, ingest without the slow senders\n" +
 			"instead, and with --telemetry, ingest without telemetry.\n\n" +
-			"It prints a table and one line of JSON. The exit code is 1 when a delivery is lost or, with --rate, when an answer is\n" +
-			"not 2xx.\n\n" + exitCodes,
+			"It prints a table and one line of JSON. The exit code is 1 when a delivery is lost, with --rate when an answer is not\n" +
+			"2xx, and with --telemetry when the ratio is below 0.9.\n\n" + exitCodes,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := o.check(); err != nil {
 				return err

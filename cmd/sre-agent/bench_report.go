@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 	"time"
 
 	"github.com/sre-agent/sre-agent/internal/bench"
@@ -18,14 +17,16 @@ type intakeReport struct {
 	Rate        float64 `json:"rate"`
 	ControlRate float64 `json:"control_rate"`
 	// Ratio is the median of the pairs' ratios.
-	Ratio    float64 `json:"ratio"`
-	P50      float64 `json:"p50_ms"`
-	P99      float64 `json:"p99_ms"`
-	Max      float64 `json:"max_ms"`
-	Non2xx   int     `json:"non2xx"`
-	Accepted int     `json:"accepted"`
-	Lost     int     `json:"lost"`
-	RSS      float64 `json:"rss_mb"`
+	Ratio float64 `json:"ratio"`
+	// Ratios are those of the pairs, in turn: how far they lie apart says how much the ratio is worth.
+	Ratios   []float64 `json:"ratios"`
+	P50      float64   `json:"p50_ms"`
+	P99      float64   `json:"p99_ms"`
+	Max      float64   `json:"max_ms"`
+	Non2xx   int       `json:"non2xx"`
+	Accepted int       `json:"accepted"`
+	Lost     int       `json:"lost"`
+	RSS      float64   `json:"rss_mb"`
 
 	Control    string  `json:"control"`
 	ControlP50 float64 `json:"control_p50_ms"`
@@ -46,6 +47,8 @@ type intakeReport struct {
 	Loris     int `json:"loris"`
 	LorisOpen int `json:"loris_open"`
 	LorisCut  int `json:"loris_cut"`
+	// MBSent is how much telemetry was sent, when its cost is measured.
+	MBSent float64 `json:"mb_sent,omitempty"`
 }
 
 func (b *intakeBench) report() (*intakeReport, error) {
@@ -60,19 +63,23 @@ func (b *intakeBench) report() (*intakeReport, error) {
 	if b.records != nil {
 		r.InRecords = &b.found.inRecords
 	}
+	if b.collector != nil {
+		r.MBSent = round(float64(b.collector.Bytes())/(1<<20), 10)
+	}
 	var all, control bench.Latencies
 	var rates, controls, ratios []float64
 	for _, p := range b.pairs {
 		all.Merge(&p.measured.Latencies)
 		control.Merge(&p.control.Latencies)
 		rates, controls = append(rates, p.measured.Rate()), append(controls, p.control.Rate())
-		ratios = append(ratios, p.measured.Rate()/max(p.control.Rate(), 1e-9))
+		ratio := p.measured.Rate() / max(p.control.Rate(), 1e-9)
+		ratios, r.Ratios = append(ratios, ratio), append(r.Ratios, round(ratio, 1000))
 		r.Non2xx += p.measured.Non2xx()
 		r.Unanswered += p.measured.Unanswered
 		r.Duplicates += p.measured.Duplicates
 		r.Seconds += p.measured.Elapsed.Seconds()
 	}
-	r.Rate, r.ControlRate, r.Ratio = round(median(rates), 10), round(median(controls), 10), round(median(ratios), 1000)
+	r.Rate, r.ControlRate, r.Ratio = round(bench.Median(rates), 10), round(bench.Median(controls), 10), round(bench.Median(ratios), 1000)
 	r.P50, r.P99, r.Max = ms(all.Quantile(500)), ms(all.Quantile(990)), ms(all.Quantile(1000))
 	r.ControlP50, r.ControlP99 = ms(control.Quantile(500)), ms(control.Quantile(990))
 	r.Seconds = round(r.Seconds, 10)
@@ -115,29 +122,17 @@ func (r *intakeReport) print(t terminal, b *intakeBench, lineOnly bool) error {
 		return fmt.Errorf("%d accepted deliveries are lost", r.Lost)
 	case b.rate > 0 && r.Non2xx > 0:
 		return fmt.Errorf("%d requests were not answered 2xx", r.Non2xx)
-	case b.telemetry && b.rate == 0 && r.Ratio < leastWithTelemetry:
-		return fmt.Errorf("with telemetry ingest is %.3f as fast, less than %.1f", r.Ratio, leastWithTelemetry)
+	case b.telemetry && b.rate == 0 && r.Ratio < bench.LeastWithTelemetry:
+		return fmt.Errorf("with telemetry ingest is %.3f as fast, less than %.1f", r.Ratio, bench.LeastWithTelemetry)
 	}
 	return nil
 }
-
-// leastWithTelemetry is what full telemetry must leave of the rate.
-const leastWithTelemetry = 0.9
 
 func orDash(n *int) string {
 	if n == nil {
 		return "-"
 	}
 	return fmt.Sprint(*n)
-}
-
-func median(values []float64) float64 {
-	sorted := slices.Sorted(slices.Values(values))
-	middle := len(sorted) / 2
-	if len(sorted)%2 == 0 {
-		return (sorted[middle-1] + sorted[middle]) / 2
-	}
-	return sorted[middle]
 }
 
 func ms(d time.Duration) float64 { return round(d.Seconds()*1000, 100) }

@@ -41,7 +41,9 @@ type intakeBench struct {
 	bare    *bench.Part
 	bus     *streams.Bus
 	records *recorder
-	stops   []func() error
+	// collector takes the telemetry, if its cost is measured.
+	collector *bench.Collector
+	stops     []func() error
 
 	// fastest is the highest rate seen: how many requests to have ready.
 	fastest float64
@@ -77,12 +79,11 @@ func (b *intakeBench) start(ctx context.Context) (err error) {
 	b.stops = append(b.stops, func() error { b.bus.Close(); return nil })
 	measured := maps.Clone(environ)
 	if b.telemetry {
-		collector, err := bench.NewCollector(ctx)
-		if err != nil {
+		if b.collector, err = bench.NewCollector(ctx); err != nil {
 			return err
 		}
-		b.stops = append(b.stops, func() error { collector.Close(); return nil })
-		maps.Copy(measured, collector.Full())
+		b.stops = append(b.stops, func() error { b.collector.Close(); return nil })
+		maps.Copy(measured, b.collector.Full())
 		maps.Copy(environ, bench.Silent())
 	}
 	if b.ingest, err = b.child(ctx, measured, "ingest", b.profileFlag("")...); err != nil {

@@ -64,22 +64,35 @@ func TestBenchIntakeBesideSlowSenders(t *testing.T) {
 	}
 }
 
-func TestBenchIntakeIsAnErrorWhenADeliveryIsLostOrAnAnswerIsBad(t *testing.T) {
+func TestBenchIntakeWithAndWithoutTelemetry(t *testing.T) {
+	t.Parallel()
+	o := sreAgent(t, nil, "bench", "intake", "--telemetry", "--duration", "2s", "--rounds", "1", "--connections", "8", "--records=false", "--json", "--dir", t.TempDir())
+	r := benchLine(t, o) // the exit code says how fast this machine is just now
+	if r.Control != "ingest without telemetry" || r.MBSent <= 0 || r.Rate <= 0 || r.ControlRate <= 0 || len(r.Ratios) != 1 || r.Ratios[0] != r.Ratio || r.Lost != 0 {
+		t.Errorf("%+v, stderr:\n%s", r, o.stderr)
+	}
+	sreAgent(t, nil, "bench", "intake", "--telemetry", "--loris", "5").want(t, exitUsage, "", "--telemetry must be without --loris")
+}
+
+func TestBenchIntakeIsAnErrorWhenADeliveryIsLostOrAnAnswerIsBadOrTelemetryCostsTooMuch(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
-		report intakeReport
-		rate   float64
-		fails  bool
+		report  intakeReport
+		options intakeOptions
+		fails   bool
 	}{
-		"all is well":                        {intakeReport{Accepted: 10}, 100, false},
-		"one is lost":                        {intakeReport{Accepted: 10, Lost: 1}, 0, true},
-		"a bad answer at a fixed rate":       {intakeReport{Accepted: 10, Non2xx: 1}, 100, true},
-		"a bad answer as fast as it will go": {intakeReport{Accepted: 10, Non2xx: 1}, 0, false},
+		"all is well":                        {intakeReport{Accepted: 10}, intakeOptions{rate: 100}, false},
+		"one is lost":                        {intakeReport{Accepted: 10, Lost: 1}, intakeOptions{}, true},
+		"a bad answer at a fixed rate":       {intakeReport{Accepted: 10, Non2xx: 1}, intakeOptions{rate: 100}, true},
+		"a bad answer as fast as it will go": {intakeReport{Accepted: 10, Non2xx: 1}, intakeOptions{}, false},
+		"telemetry that costs a tenth":       {intakeReport{Accepted: 10, Ratio: 0.9}, intakeOptions{telemetry: true}, false},
+		"telemetry that costs more":          {intakeReport{Accepted: 10, Ratio: 0.899}, intakeOptions{telemetry: true}, true},
+		"a handler that is slower":           {intakeReport{Accepted: 10, Ratio: 0.8}, intakeOptions{}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var out strings.Builder
-			err := tc.report.print(terminal{Writer: &out}, &intakeBench{intakeOptions: intakeOptions{rate: tc.rate}}, true)
+			err := tc.report.print(terminal{Writer: &out}, &intakeBench{intakeOptions: tc.options}, true)
 			if (err != nil) != tc.fails || !strings.HasPrefix(out.String(), `{"tool":`) {
 				t.Errorf("%v, %s", err, out.String())
 			}

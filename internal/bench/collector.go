@@ -10,6 +10,9 @@ import (
 	"time"
 )
 
+// LeastWithTelemetry is what telling everything must leave of a rate.
+const LeastWithTelemetry = 0.9
+
 // Collector is an OTLP receiver that takes everything and keeps nothing, so that what it costs to tell can be measured.
 type Collector struct {
 	srv   *http.Server

@@ -1,6 +1,7 @@
 package bench_test
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -66,5 +67,17 @@ func TestThePaceDoesNotDriftOrWait(t *testing.T) {
 	}
 	if got := (bench.Pace{Start: start}).Due(7); !got.Equal(start) {
 		t.Errorf("without a rate the seventh is due %s", got)
+	}
+}
+
+func TestTheMedianIsInTheMiddle(t *testing.T) {
+	t.Parallel()
+	for want, values := range map[float64][]float64{3: {9, 1, 3}, 2: {3, 1, 0, 9}, 5: {5}} {
+		if got := bench.Median(values); got != want {
+			t.Errorf("%v: %v, want %v", values, got, want)
+		}
+	}
+	if got := bench.Median(nil); !math.IsNaN(got) {
+		t.Errorf("of nothing it is %v", got)
 	}
 }

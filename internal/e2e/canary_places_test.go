@@ -132,16 +132,10 @@ func (c *canaries) lookAtPrograms(t *testing.T, s *system) {
 		c.look(t, "the log of "+name, string(text))
 	}
 	for _, name := range cluster.Programs {
-		for _, e := range s.procs[name].Env {
-			if addr, ok := strings.CutPrefix(e, "HTTP_ADDR="); ok {
-				for _, path := range []string{"/metrics", "/readyz", "/healthz"} {
-					c.look(t, name+path, get(t, "http://"+addr+path))
-				}
-			}
-			if dir, ok := strings.CutPrefix(e, "DATA_DIR="); ok {
-				c.lookAtFiles(t, name, dir)
-			}
+		for _, path := range []string{"/metrics", "/readyz", "/healthz"} {
+			c.look(t, name+path, get(t, "http://"+s.setting(name, "HTTP_ADDR")+path))
 		}
+		c.lookAtFiles(t, name, s.setting(name, "DATA_DIR"))
 	}
 }
 

@@ -71,26 +71,31 @@ func (s *servers) startRedis() {
 	}
 }
 
+// setting is what a program was given for a variable.
+func (c *system) setting(program, variable string) string {
+	c.t.Helper()
+	for _, e := range c.procs[program].Env {
+		if value, ok := strings.CutPrefix(e, variable+"="); ok {
+			return value
+		}
+	}
+	c.t.Fatalf("%s has no %s", program, variable)
+	return ""
+}
+
 // ready asks a program's /readyz.
 func (c *system) ready(name string) (code int, says string) {
-	for _, e := range c.procs[name].Env {
-		addr, ok := strings.CutPrefix(e, "HTTP_ADDR=")
-		if !ok {
-			continue
-		}
-		r, err := http.NewRequestWithContext(c.t.Context(), http.MethodGet, "http://"+addr+"/readyz", http.NoBody)
-		if err != nil {
-			c.t.Fatal(err)
-		}
-		res, err := (&http.Client{Timeout: 5 * time.Second}).Do(r)
-		if err != nil {
-			return 0, err.Error()
-		}
-		defer func() { _ = res.Body.Close() }()
-		body, _ := io.ReadAll(res.Body)
-		return res.StatusCode, string(body)
+	r, err := http.NewRequestWithContext(c.t.Context(), http.MethodGet, "http://"+c.setting(name, "HTTP_ADDR")+"/readyz", http.NoBody)
+	if err != nil {
+		c.t.Fatal(err)
 	}
-	return 0, "no address"
+	res, err := (&http.Client{Timeout: 5 * time.Second}).Do(r)
+	if err != nil {
+		return 0, err.Error()
+	}
+	defer func() { _ = res.Body.Close() }()
+	body, _ := io.ReadAll(res.Body)
+	return res.StatusCode, string(body)
 }
 
 // expectReady waits until exactly the named programs are ready.

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"os"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -41,15 +40,8 @@ func TestFourProcessesTurnOneFailureIntoOneVerifiedPullRequest(t *testing.T) {
 		t.Errorf("records: %v", counts)
 	}
 	for _, name := range cluster.Programs {
-		for _, e := range c.procs[name].Env {
-			if addr, ok := strings.CutPrefix(e, "HTTP_ADDR="); ok {
-				res, err := http.Get("http://" + addr + "/readyz")
-				if err != nil || res.StatusCode != http.StatusOK {
-					t.Errorf("%s is not ready: %v", name, err)
-				} else {
-					_ = res.Body.Close()
-				}
-			}
+		if code, says := c.ready(name); code != http.StatusOK {
+			t.Errorf("%s is not ready: %d %s", name, code, says)
 		}
 	}
 }

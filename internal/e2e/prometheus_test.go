@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -41,7 +40,7 @@ func startPrometheus(t *testing.T, c *system) *prometheus {
 	}
 	config := "global: {scrape_interval: 1s, evaluation_interval: 1s}\nrule_files: [" + rules + "]\nscrape_configs:\n"
 	for _, name := range cluster.Programs {
-		config += fmt.Sprintf("  - job_name: sre-agent-%s\n    static_configs: [{targets: ['%s']}]\n", name, c.address(name))
+		config += fmt.Sprintf("  - job_name: sre-agent-%s\n    static_configs: [{targets: ['%s']}]\n", name, c.setting(name, "HTTP_ADDR"))
 	}
 	file := filepath.Join(dir, "prometheus.yaml")
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
@@ -53,17 +52,6 @@ func startPrometheus(t *testing.T, c *system) *prometheus {
 		Args: []string{"--config.file=" + file, "--storage.tsdb.path=" + filepath.Join(dir, "data"), "--web.listen-address=" + addr},
 	})
 	return &prometheus{t, "http://" + addr}
-}
-
-// address is where a program listens.
-func (c *system) address(name string) string {
-	for _, e := range c.procs[name].Env {
-		if addr, ok := strings.CutPrefix(e, "HTTP_ADDR="); ok {
-			return addr
-		}
-	}
-	c.t.Fatalf("%s has no address", name)
-	return ""
 }
 
 // ask decodes the data of an answer, and says whether it was one.
@@ -160,12 +148,14 @@ func TestAPrometheusAnswersWhatDashboardsAndRulesAsk(t *testing.T) {
 		}
 	}
 	var missing []string
+	t.Cleanup(func() {
+		if len(missing) > 0 {
+			t.Logf("never there: %v", missing)
+		}
+	})
 	testenv.Eventually(t, time.Minute, func() bool {
 		have := p.names()
 		missing = slices.DeleteFunc(slices.Sorted(maps.Keys(wanted)), func(name string) bool { return slices.Contains(have, name) })
-		if len(missing) > 0 {
-			t.Logf("not there yet: %v", missing)
-		}
 		return len(missing) == 0
 	})
 	for where, expr := range asked {

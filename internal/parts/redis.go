@@ -25,7 +25,7 @@ func newTimed(meters metric.MeterProvider) (timed, error) {
 	return timed{took}, nil
 }
 
-// DialHook, ProcessHook and ProcessPipelineHook are redis.Hook.
+// DialHook measures the making of a connection.
 func (h timed) DialHook(next redis.DialHook) redis.DialHook {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		began := time.Now()

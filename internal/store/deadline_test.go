@@ -88,6 +88,32 @@ func TestADatabaseThatVanishesWithoutAWordHoldsNobody(t *testing.T) {
 	}
 }
 
+// TestALeadOverADatabaseThatVanishesIsNotHeld: who leads must not go on believing so for as long as the host is away.
+func TestALeadOverADatabaseThatVanishesIsNotHeld(t *testing.T) {
+	const timeout = 700 * time.Millisecond
+	s, proxy, _ := behindProxy(t, timeout)
+	lead, err := s.TryLead(t.Context())
+	if err != nil || lead == nil {
+		t.Fatalf("nobody leads, and it was refused: %v", err)
+	}
+	t.Cleanup(lead.Release)
+	if err := lead.Holds(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	proxy.Set(chaos.Silent)
+	ended := make(chan error, 1)
+	go func() { ended <- lead.Holds(context.Background()) }()
+	select {
+	case err := <-ended:
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("it ended with %v", err)
+		}
+	case <-time.After(20 * timeout):
+		proxy.Set(chaos.Open)
+		t.Fatal("the lead is believed in for as long as the host is away")
+	}
+}
+
 // TestAWriteThatItsClientGaveUpIsUndone: it waits for a lock when its client gives up, and nothing tells the server so.
 // When the lock comes free the write must not be made: a claim that nobody holds burns an attempt, and an end is told
 // of twice.

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -31,7 +32,10 @@ func (s *Store) AuditRuns(ctx context.Context, first, last int64, agentEmail str
 func (s *Store) NewestRun(ctx context.Context) (int64, error) { return s.q.NewestRun(ctx) }
 
 // Lead is the leadership of the audit, held by one session of the database.
-type Lead struct{ conn *pgxpool.Conn }
+type Lead struct {
+	conn   *pgxpool.Conn
+	within time.Duration // how long the session may take to answer
+}
 
 // TryLead takes the leadership, or returns nil when another process has it. It ends with Release, or when the connection
 // is lost, whatever becomes of this process.
@@ -50,11 +54,13 @@ func (s *Store) TryLead(ctx context.Context) (*Lead, error) {
 		}
 		return nil, err
 	}
-	return &Lead{conn}, nil
+	return &Lead{conn, s.callTimeout}, nil
 }
 
 // Holds says whether the leadership is still ours.
 func (l *Lead) Holds(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, l.within)
+	defer cancel()
 	if err := l.conn.Ping(ctx); err != nil {
 		return fmt.Errorf("lead: %w", err)
 	}

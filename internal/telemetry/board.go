@@ -53,7 +53,7 @@ func gauges() []Metric {
 		{RateLimit, gauge, "", "Calls that a forge allows in all, by its host.", []Label{{Name: "host"}}},
 		{AuditFindings, gauge, "", "Broken promises that stand, as the audit last saw them. Each must be 0.", []Label{{Name: "promise"}}},
 		{AuditAge, gauge, "s", "Time since the last whole round of the audit.", nil},
-		{DependencyUp, gauge, "", "Whether what a program stands on answered when it was last asked: 1 or 0.", []Label{{Name: "dependency"}}},
+		{DependencyUp, gauge, "", "Whether what a throttle stands on answered when it was last asked: 1 or 0.", []Label{{Name: "dependency"}}},
 	}
 }
 

@@ -17,10 +17,12 @@ each of their values. A value that is not listed is counted as ` + "`other`" + `
 Besides these there are those of OpenTelemetry's conventions (below), and the Go runtime's and the process's own. Histograms have
 exemplars, which lead to a trace, for whoever asks for OpenMetrics.
 
-A gauge is looked at every 15 seconds by one observer, however often it is scraped, and has no value when that is long ago. Several
-throttles show the same of the streams, and one of them, the leader, shows the runs and the audit: take the maximum, never the sum.
+A gauge is looked at every 15 seconds by one observer, however often it is scraped, and has no value when that is long ago; runs are
+counted more rarely where so many wait that it takes longer than 0.3 seconds. Several throttles show the same of the streams, and one
+of them, the leader, shows the runs and the audit: take the maximum, never the sum.
 
 Dashboards are in [deploy/grafana](../deploy/grafana), alerts in [deploy/prometheus/rules.yaml](../deploy/prometheus/rules.yaml).
+Each alert links to a section of [the runbook](ops.md); these sections are still to come.
 
 | metric | kind | meaning | label | values |
 |---|---|---|---|---|

@@ -370,6 +370,23 @@ func TestARouteIsMeasuredAndTakesUpNobodysTrace(t *testing.T) {
 	}
 }
 
+func TestAMeasuredRouteStillSetsDeadlines(t *testing.T) {
+	tel := telemetry.NewTest()
+	var err error
+	srv := httptest.NewServer(tel.Served(http.MethodPost, "/webhooks/x", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		err = http.NewResponseController(w).SetReadDeadline(time.Now().Add(time.Minute))
+	})))
+	defer srv.Close()
+	res, postErr := http.Post(srv.URL, "application/json", strings.NewReader("{}"))
+	if postErr != nil {
+		t.Fatal(postErr)
+	}
+	_ = res.Body.Close()
+	if err != nil {
+		t.Errorf("a slow body would never be cut: %v", err)
+	}
+}
+
 func TestADisabledSDKShowsNothing(t *testing.T) {
 	t.Setenv("OTEL_SDK_DISABLED", "true")
 	tel := start(t, telemetry.Options{Service: "test"})

@@ -128,7 +128,21 @@ func TestTheAuditFindsADeliveryWithoutARecordOnceTwoRoundsHaveLooked(t *testing.
 	again.want("found again", telemetry.NothingLost, 0, 2)
 }
 
-// runs makes n runs and returns their ids.
+func TestTheAuditBeginsAgainWithAStreamThatWasMadeAnew(t *testing.T) {
+	a := newAuditing(t)
+	for n := range 30 {
+		id := fmt.Sprint("d", n)
+		a.ledger.ids = append(a.ledger.ids, id)
+		a.Handle(t.Context(), message(id, "workflow_run", failedRun(n)))
+	}
+	a.want("all recorded", telemetry.NothingLost, 0, 0)
+	a.ledger.ids = []string{"lost"} // the stream's disk was lost
+	a.want("it begins again", telemetry.NothingLost, 0, 0)
+	a.want("one round", telemetry.NothingLost, 0, 0)
+	a.want("two rounds", telemetry.NothingLost, 1, 1)
+}
+
+// makeRuns makes n runs and returns their ids.
 func (a *auditing) makeRuns(n int) (ids []int64) {
 	a.t.Helper()
 	for i := range n {

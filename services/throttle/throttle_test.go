@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -179,6 +181,28 @@ func TestARedeliveredMessageChangesNothing(t *testing.T) {
 	}
 	if n := r.tel.Count(telemetry.WebhookDeduped, string(telemetry.DedupDeliveryID)); n != 2 {
 		t.Errorf("%d duplicates counted", n)
+	}
+}
+
+// TestOnlyWhatComesInNowSaysHowLongItsRecordTook: what is played again, perhaps days later, is not slow.
+func TestOnlyWhatComesInNowSaysHowLongItsRecordTook(t *testing.T) {
+	r := newRig(t, 30)
+	again := message("d2", "workflow_run", failedRun(2))
+	again.Header.Set(streams.HdrReplayOf, "DELIVERIES/1")
+	for _, m := range []*streams.Message{message("d1", "workflow_run", failedRun(1)), message("d1", "workflow_run", failedRun(1)), again} {
+		if o := r.Handle(t.Context(), m); o.String() != "done" {
+			t.Fatal(o)
+		}
+	}
+	for outcome, want := range map[telemetry.Outcome]int64{telemetry.DeliveryRun: 2, telemetry.DeliveryDuplicate: 1} {
+		if n := r.tel.Count(telemetry.DeliveriesRecorded, string(outcome)); n != want {
+			t.Errorf("%d recorded as %s, want %d", n, outcome, want)
+		}
+	}
+	w := httptest.NewRecorder()
+	r.tel.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", http.NoBody))
+	if want := "\n" + telemetry.RecordDelay + "_count 1\n"; !strings.Contains(w.Body.String(), want) {
+		t.Errorf("/metrics has no line %s", want)
 	}
 }
 

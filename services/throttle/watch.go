@@ -2,8 +2,8 @@ package throttle
 
 import (
 	"context"
-	"errors"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/sre-agent/sre-agent/internal/run"
@@ -16,7 +16,7 @@ const (
 	// watchEvery is how often gauges are looked at; watchGood is how long a value is good without a newer one.
 	watchEvery = 15 * time.Second
 	watchGood  = 3 * watchEvery
-	// watchShare is how much longer than a look the rest after it is at least: counting a million waiting runs takes its
+	// watchShare is how much longer than a count of the runs the rest after it is at least: a million that wait take their
 	// time, and must never take the database's.
 	watchShare = 50
 )
@@ -32,7 +32,7 @@ type Streams interface {
 	Lags(ctx context.Context) ([]streams.Lag, error)
 }
 
-// Watch shows how the system stands: runs, claims, streams and consumers. Each gauge is looked at by one query an interval,
+// Watch shows how the system stands: runs, claims, streams and consumers. Each gauge is looked at by one query an interval at most,
 // however often it is scraped. What several throttles show of the streams is the same; runs are shown by the leader alone.
 type Watch struct {
 	Store   Counts
@@ -43,8 +43,28 @@ type Watch struct {
 	Depends map[string]func(context.Context) error
 }
 
-// Loop looks until ctx ends; leads says whether this process is the leader.
+// Loop looks until ctx ends; leads says whether this process is the leader. Each part is looked at by itself: what hangs
+// must not keep the others from being shown, least of all that something is down.
 func (w *Watch) Loop(ctx context.Context, leads func() bool) {
+	var wg sync.WaitGroup
+	wg.Go(func() { w.every(ctx, 1, w.streams) })
+	wg.Go(func() { w.every(ctx, 1, w.depends) })
+	wg.Go(func() {
+		w.every(ctx, watchShare, func(ctx context.Context) error {
+			if leads() {
+				return w.runs(ctx)
+			}
+			for _, gauge := range []string{telemetry.Runs, telemetry.RunsWaiting, telemetry.OldestClaimSeconds, telemetry.LeasesOverdue, telemetry.OldestDueSeconds} {
+				w.Board.Clear(gauge)
+			}
+			return nil
+		})
+	})
+	wg.Wait()
+}
+
+// every looks until ctx ends. The rest after a look is at least share times as long as the look.
+func (w *Watch) every(ctx context.Context, share time.Duration, look func(context.Context) error) {
 	timer := time.NewTimer(time.Second) // by then somebody leads
 	defer timer.Stop()
 	for {
@@ -54,24 +74,15 @@ func (w *Watch) Loop(ctx context.Context, leads func() bool) {
 		case <-timer.C:
 		}
 		began := time.Now()
-		err := w.streams(ctx)
-		if leads() {
-			err = errors.Join(err, w.runs(ctx, max(watchGood, 2*watchShare*time.Since(began))))
-		} else {
-			for _, gauge := range []string{telemetry.Runs, telemetry.RunsWaiting, telemetry.OldestClaimSeconds, telemetry.LeasesOverdue, telemetry.OldestDueSeconds} {
-				w.Board.Clear(gauge)
-			}
-		}
-		w.depends(ctx)
-		if err != nil && ctx.Err() == nil {
+		if err := look(ctx); err != nil && ctx.Err() == nil {
 			w.Log.WarnContext(ctx, "not all gauges could be read", "error", err)
 		}
-		timer.Reset(max(watchEvery, watchShare*time.Since(began)))
+		timer.Reset(max(watchEvery, share*time.Since(began)))
 	}
 }
 
 // runs counts the runs that have not ended.
-func (w *Watch) runs(ctx context.Context, good time.Duration) error {
+func (w *Watch) runs(ctx context.Context) error {
 	began := time.Now()
 	counts, err := w.Store.OpenRuns(ctx)
 	if err != nil {
@@ -81,7 +92,7 @@ func (w *Watch) runs(ctx context.Context, good time.Duration) error {
 	if err != nil {
 		return err
 	}
-	good = max(good, 2*watchShare*time.Since(began))
+	good := max(watchGood, 2*watchShare*time.Since(began)) // longer than the rest
 	states := zeros(run.Waiting, run.Ready, run.Running, run.Fixed, run.Publishing)
 	claims := zeros(run.Running, run.Publishing)
 	waiting := zeros(run.WaitNew, run.WaitRateLimited, run.WaitNoSlot, run.WaitBackoff, run.WaitCooldown, run.WaitDependency, run.WaitPRCap)
@@ -136,17 +147,24 @@ func (w *Watch) streams(ctx context.Context) error {
 	return nil
 }
 
-// depends asks what the program stands on.
-func (w *Watch) depends(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, watchEvery/3)
-	defer cancel()
+// depends asks what the program stands on. Each has a time of its own, so that one that hangs is no other's fault.
+func (w *Watch) depends(ctx context.Context) error {
 	up := map[string]float64{}
 	for name, ready := range w.Depends {
-		if up[name] = 0; ready(ctx) == nil {
-			up[name] = 1
-		}
+		up[name] = w.answers(ctx, ready)
 	}
 	w.Board.Show(telemetry.DependencyUp, watchGood, samples(up)...)
+	return nil
+}
+
+// answers is 1 when a dependency does, in its share of the interval.
+func (w *Watch) answers(ctx context.Context, ready func(context.Context) error) float64 {
+	ctx, cancel := context.WithTimeout(ctx, watchEvery/time.Duration(len(w.Depends)))
+	defer cancel()
+	if ready(ctx) != nil {
+		return 0
+	}
+	return 1
 }
 
 // zeros are values that are shown when there is nothing to count, too.

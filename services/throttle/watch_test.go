@@ -3,10 +3,13 @@ package throttle_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/sre-agent/sre-agent/internal/store"
 	"github.com/sre-agent/sre-agent/internal/telemetry"
 	"github.com/sre-agent/sre-agent/internal/testenv"
 	"github.com/sre-agent/sre-agent/services/throttle"
@@ -38,7 +41,9 @@ func TestTheWatchShowsRunsWhereItLeadsAndStreamsEverywhere(t *testing.T) {
 		return func() { cancel(); <-ended }
 	}
 	stop := watching()
-	testenv.Eventually(t, 10*time.Second, func() bool { return a.tel.Gauge(telemetry.DependencyUp, "here") == 1 })
+	testenv.Eventually(t, 10*time.Second, func() bool {
+		return a.tel.Gauge(telemetry.DependencyUp, "here") == 1 && a.tel.Gauge(telemetry.Runs, "waiting") == 3 && a.tel.Gauge(telemetry.DeadLetters, "") == 2
+	})
 	stop()
 	for _, want := range []struct {
 		gauge, label string
@@ -64,9 +69,57 @@ func TestTheWatchShowsRunsWhereItLeadsAndStreamsEverywhere(t *testing.T) {
 	leads.Store(false)
 	w.Streams = lags{errors.New("NATS is away")}
 	stop = watching()
-	testenv.Eventually(t, 10*time.Second, func() bool { return a.tel.Gauge(telemetry.Runs, "waiting") == 0 })
+	testenv.Eventually(t, 10*time.Second, func() bool {
+		return a.tel.Gauge(telemetry.Runs, "waiting") == 0 && strings.Contains(a.tel.Logs(), "NATS is away")
+	})
 	stop()
 	if got := a.tel.Gauge(telemetry.ConsumerPending, "runner"); got != 5 {
 		t.Errorf("what was shown of the streams is gone at once: %v", got)
 	}
+}
+
+// slow is a store whose counting takes its time, and streams that never answer.
+type slow struct{ counted int }
+
+func (s *slow) OpenRuns(ctx context.Context) ([]store.OpenRuns, error) {
+	s.counted++
+	select {
+	case <-ctx.Done():
+	case <-time.After(2 * time.Second):
+	}
+	return []store.OpenRuns{{State: "waiting", Reason: "new", Count: 7}}, nil
+}
+
+func (*slow) OldestDue(context.Context) (time.Duration, error) { return 0, nil }
+
+func (*slow) Lags(ctx context.Context) ([]streams.Lag, error) { return nil, hang(ctx) }
+
+func hang(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+	case <-time.After(time.Hour):
+	}
+	return errors.New("no answer")
+}
+
+func TestWhatHangsKeepsNothingElseFromBeingShown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tel, s := telemetry.NewTest(), &slow{}
+		w := &throttle.Watch{Store: s, Streams: s, Board: tel.Board, Log: tel.Log, Depends: map[string]func(context.Context) error{
+			"here": func(context.Context) error { return nil }, "hanging": hang, "also hanging": hang,
+		}}
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go w.Loop(ctx, func() bool { return true })
+		<-time.After(20 * time.Second)
+		for at := 20 * time.Second; at < 20*time.Minute; at += 5 * time.Second {
+			if up, runs := tel.Gauge(telemetry.DependencyUp, "here"), tel.Gauge(telemetry.Runs, "waiting"); up != 1 || runs != 7 {
+				t.Fatalf("after %v the dependency that answers is at %v, and %v runs wait", at, up, runs)
+			}
+			<-time.After(5 * time.Second)
+		}
+		if s.counted > 12 { // two seconds in a hundred
+			t.Errorf("runs were counted %d times in 20 minutes", s.counted)
+		}
+	})
 }
