@@ -256,7 +256,15 @@ func TestASecretNeverShowsItself(t *testing.T) {
 }
 
 func TestKnownSecretsHoldEverySecretAndThePasswordsInURLs(t *testing.T) {
-	environ := with("NATS_URL", "nats://nats-token@a:4222,nats://u:nats-pass@b:4222", "DATABASE_URL", "postgres://u:p%40ss@db/x", "GITHUB_WEBHOOK_SECRETS", "one,two")
+	creds := filepath.Join(t.TempDir(), "nats.creds")
+	jwt, seed := strings.Repeat("jwt.", 10), strings.Repeat("SEED", 10)
+	text := "-----BEGIN NATS USER JWT-----\n" + jwt + "\r\n------END NATS USER JWT------\n\n************************* IMPORTANT *************************\n" +
+		"NKEY Seed printed below can be used to sign and prove identity.\n\n-----BEGIN USER NKEY SEED-----\n" + seed + "\n------END USER NKEY SEED------\n"
+	if err := os.WriteFile(creds, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	environ := with("NATS_URL", "nats://nats-token@a:4222,nats://u:nats-pass@b:4222", "DATABASE_URL", "postgres://u:p%40ss@db/x", "GITHUB_WEBHOOK_SECRETS", "one,two",
+		"NATS_CREDS_FILE", creds)
 	cfg, err := config.Load(config.All, environ)
 	if err != nil {
 		t.Fatal(err)
@@ -265,13 +273,13 @@ func TestKnownSecretsHoldEverySecretAndThePasswordsInURLs(t *testing.T) {
 	for _, s := range cfg.KnownSecrets() {
 		known[s] = true
 	}
-	for _, want := range []string{"one", "two", canary, canary + "-read", canary + "-write", "nats-token", "nats-pass", "p@ss", "p%40ss", environ["DATABASE_URL"], environ["REDIS_URL"]} {
+	for _, want := range []string{"one", "two", canary, canary + "-read", canary + "-write", "nats-token", "nats-pass", "p@ss", "p%40ss", environ["DATABASE_URL"], environ["REDIS_URL"], jwt, seed} {
 		if !known[want] {
 			t.Errorf("%q is not among them", want)
 		}
 	}
-	if known[""] {
-		t.Error("the empty text is among them: a redactor would hide everything")
+	if known[""] || known["NKEY"] || known["IMPORTANT"] {
+		t.Error("a word of a text, or the empty text is among them: a redactor would hide everything")
 	}
 }
 

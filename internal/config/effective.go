@@ -2,7 +2,9 @@ package config
 
 import (
 	"net/url"
+	"os"
 	"reflect"
+	"slices"
 	"strings"
 )
 
@@ -26,8 +28,8 @@ func Effective(c *Config) []Item {
 	return items
 }
 
-// KnownSecrets reveals every secret of this configuration, and the passwords inside of its URLs one by one, for the
-// redactor that keeps them out of logs and pull requests.
+// KnownSecrets reveals every secret of this configuration, the passwords inside of its URLs one by one, and what the NATS
+// credentials file holds, for the redactor that keeps them out of logs and pull requests.
 func (c *Config) KnownSecrets() []string {
 	var known []string
 	add := func(s string) {
@@ -60,7 +62,23 @@ func (c *Config) KnownSecrets() []string {
 			addPassword(text, add)
 		}
 	}
+	for _, text := range credentialWords(c.NATSCredsFile) {
+		add(text)
+	}
 	return known
+}
+
+// credentialWords are the token and the key of a NATS credentials file: its long words. A file that can't be read
+// has none here; the connection to NATS says why.
+func credentialWords(path string) []string {
+	if path == "" {
+		return nil
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil
+	}
+	return slices.DeleteFunc(strings.Fields(string(data)), func(word string) bool { return len(word) < 32 || strings.ContainsAny(word[:1], "-*") })
 }
 
 // addPassword adds the password of a URL, as it is and as it is escaped; for a user without a password, as NATS has
