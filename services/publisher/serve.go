@@ -47,7 +47,7 @@ func Serve(ctx context.Context, env *program.Env) error {
 		return err
 	}
 	defer p.Close()
-	bus, err := streams.Open(ctx, cfg, "publisher", env.Log, env.Telemetry.Traces)
+	bus, err := streams.Open(ctx, cfg, streams.PublisherRole, env.Log, env.Telemetry.Traces)
 	if err != nil {
 		return err
 	}
