@@ -5,7 +5,9 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"log/slog"
+	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -22,16 +24,30 @@ import (
 // startGuarded starts a server on the configuration that is deployed, with its users, and returns its address.
 func startGuarded(t *testing.T) string {
 	t.Helper()
+	setPasswords(t)
 	t.Setenv("NATS_SERVER_NAME", "test")
+	return startServer(t, "server.conf", func(*server.Options) {})
+}
+
+func setPasswords(t *testing.T) {
+	t.Helper()
 	t.Setenv("NATS_MONITOR", "127.0.0.1:-1")
 	for _, r := range streams.Roles() {
 		t.Setenv("NATS_"+strings.ToUpper(string(r))+"_PASSWORD", password(r))
 	}
-	opts, err := server.ProcessConfigFile("../deploy/nats/server.conf")
+}
+
+func startServer(t *testing.T, conf string, change func(*server.Options)) string {
+	t.Helper()
+	opts, err := server.ProcessConfigFile("../deploy/nats/" + conf)
 	if err != nil {
 		t.Fatal(err)
 	}
+	if !opts.SyncAlways {
+		t.Errorf("%s does not sync each write", conf)
+	}
 	opts.Host, opts.Port, opts.StoreDir, opts.NoSigs, opts.NoLog = "127.0.0.1", server.RANDOM_PORT, t.TempDir(), true, true
+	change(opts)
 	srv, err := server.NewServer(opts)
 	if err != nil {
 		t.Fatal(err)
@@ -273,5 +289,57 @@ func TestWhatTheServerGivesUpIsMovedUnderTheseRights(t *testing.T) {
 	testenv.Eventually(t, 20*time.Second, func() bool {
 		_, _ = cons.Fetch(1, jetstream.FetchMaxWait(time.Millisecond)) // the server looks when it is asked
 		return count(t, operator, streams.DeadStream) == 1 && count(t, operator, streams.Runs) == 0
+	})
+}
+
+// TestThreeServersKeepThreeCopies runs deploy/nats/cluster.conf three times.
+func TestThreeServersKeepThreeCopies(t *testing.T) {
+	setPasswords(t)
+	t.Setenv("NATS_ROUTE_PASSWORD", "p-route")
+	ports := make([]int, 3)
+	for i := range ports {
+		ln, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed at once
+		if err != nil {
+			t.Fatal(err)
+		}
+		ports[i] = ln.Addr().(*net.TCPAddr).Port
+		t.Setenv(fmt.Sprint("NATS_ROUTE_", i), fmt.Sprintf("nats://route:p-route@127.0.0.1:%d", ports[i]))
+		_ = ln.Close()
+	}
+	var url string
+	for i, port := range ports {
+		t.Setenv("NATS_SERVER_NAME", fmt.Sprint("nats-", i))
+		url = startServer(t, "cluster.conf", func(o *server.Options) { o.Cluster.Host, o.Cluster.Port = "127.0.0.1", port })
+	}
+	s := settings()
+	s.Replicas = 3
+	b, err := streams.Connect(streams.Options{
+		Role: streams.ThrottleRole, URL: url, Login: streams.Login{User: "throttle", Password: "p-throttle"}, Settings: s, Log: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Close)
+	testenv.Eventually(t, 30*time.Second, func() bool { // until they have a leader
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		_, err := b.Apply(ctx)
+		return err == nil
+	})
+	if err := b.Ring(t.Context(), streams.TypeRun, streams.RunSubject("github", "acme", "api"), 7, 1, 1); err != nil {
+		t.Fatal(err)
+	}
+	testenv.Eventually(t, 20*time.Second, func() bool {
+		stream, err := b.JetStream().Stream(t.Context(), streams.Runs)
+		if err != nil || stream.CachedInfo().Cluster == nil {
+			return false
+		}
+		current := 0
+		for _, r := range stream.CachedInfo().Cluster.Replicas {
+			if r.Current && !r.Offline {
+				current++
+			}
+		}
+		return current == 2
 	})
 }

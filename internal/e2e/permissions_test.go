@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -241,6 +242,44 @@ func TestARoleIsRefusedWhatAnotherOneMay(t *testing.T) {
 	if conn, err := pgx.Connect(t.Context(), s.as("ingest")); err == nil {
 		_ = conn.Close(t.Context())
 		t.Error("ingest may log in to the database")
+	}
+}
+
+// TestGrantSetsEachRolesPassword runs what the containers run; changing a password is running it again.
+func TestGrantSetsEachRolesPassword(t *testing.T) {
+	s := startServers(t)
+	if _, err := store.Migrate(t.Context(), s.pg.URL()); err != nil {
+		t.Fatal(err)
+	}
+	hashes := map[string]int{}
+	for range 2 {
+		cmd := exec.CommandContext(t.Context(), "/bin/sh", "../../deploy/postgres/grant.sh")
+		cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "OWNER_URL=" + s.pg.URL()}
+		for _, role := range []string{"THROTTLE", "RUNNER", "PUBLISHER", "OPERATOR"} {
+			cmd.Env = append(cmd.Env, role+"_PASSWORD="+testenv.Canary()+"'; drop table runs; --")
+		}
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		conn, err := pgx.Connect(t.Context(), s.pg.URL())
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows, err := conn.Query(t.Context(), "select rolpassword from pg_authid where rolname like 'sre_agent_%' and rolpassword is not null")
+		if err != nil {
+			t.Fatal(err)
+		}
+		set, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, hash := range set {
+			hashes[hash]++
+		}
+		_ = conn.Close(t.Context())
+	}
+	if len(hashes) != 8 {
+		t.Errorf("%d different passwords after two rounds of four", len(hashes))
 	}
 }
 
