@@ -12,7 +12,8 @@ import (
 // Version of the envelope. A message of a higher version is left for a newer program, never guessed at: during an
 // upgrade there is one, and it gets the message when its BackOff brings it again. If none comes, it ends in DEAD as it was.
 //
-// A new header, or a new field of a body, that old programs may ignore needs no new version.
+// A new header, or a new field of a body, that old programs may ignore needs no new version. One that they need is written
+// for one release more.
 const Version = 1
 
 // errNewer says that a message has an envelope that this program does not know yet.
