@@ -298,7 +298,7 @@ func TestThreeServersKeepThreeCopies(t *testing.T) {
 	t.Setenv("NATS_ROUTE_PASSWORD", "p-route")
 	ports := make([]int, 3)
 	for i := range ports {
-		ln, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed at once
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -342,4 +342,44 @@ func TestThreeServersKeepThreeCopies(t *testing.T) {
 		}
 		return current == 2
 	})
+}
+
+// TestCrossingIsRefused names by hand what each service must not do, most of it another one's work.
+func TestCrossingIsRefused(t *testing.T) {
+	url := startGuarded(t)
+	nobody := []string{
+		"$JS.API.STREAM.DELETE.DELIVERIES", "$JS.API.STREAM.PURGE.DELIVERIES", "$JS.API.STREAM.PURGE.OBJ_delivery_bodies", "$JS.API.STREAM.MSG.DELETE.DELIVERIES",
+		"$JS.API.STREAM.CREATE.SPY", "$JS.API.CONSUMER.CREATE.DELIVERIES.spy", "$JS.API.CONSUMER.DURABLE.CREATE.RUNS.spy", "$JS.API.CONSUMER.CREATE.DEAD.spy",
+		"$JS.API.CONSUMER.DELETE.RUNS.runner", "$JS.API.DIRECT.GET.DEAD", "$JS.API.DIRECT.GET.EVENTS", "$JS.API.STREAM.NAMES", "_INBOX.operator.x",
+	}
+	const next, direct = "$JS.API.CONSUMER.MSG.NEXT.", "$JS.API.DIRECT.GET."
+	for role, subjects := range map[streams.Role][]string{
+		streams.IngestRole: {
+			"runs.ready.x.y.z", "fixes.ready.x.y.z", "dead.deliveries.x", "events.run.published.x.y.z", streams.WakeSubject, next + "DELIVERIES.throttle",
+			next + "RUNS.runner", direct + "DELIVERIES", direct + "OBJ_delivery_bodies.$O.delivery_bodies.C.x", "$JS.ACK.DELIVERIES.throttle.1.1.1.1.1", "$JS.API.STREAM.UPDATE.DELIVERIES",
+		},
+		streams.ThrottleRole: {"deliveries.x.y.z", next + "RUNS.runner", next + "FIXES.publisher", "$JS.ACK.RUNS.runner.1.1.1.1.1", streams.WakeSubject},
+		streams.RunnerRole: {
+			"deliveries.x.y.z", "runs.ready.x.y.z", "dead.deliveries.x", "dead.fixes.ready.x", next + "DELIVERIES.throttle", next + "FIXES.publisher",
+			direct + "DELIVERIES", "$O.delivery_bodies.M.x", "$JS.ACK.FIXES.publisher.1.1.1.1.1", "$JS.API.STREAM.UPDATE.RUNS", "$JS.API.STREAM.INFO.DELIVERIES",
+		},
+		streams.PublisherRole: {
+			"deliveries.x.y.z", "runs.ready.x.y.z", "fixes.ready.x.y.z", "dead.deliveries.x", "dead.runs.ready.x", next + "DELIVERIES.throttle", next + "RUNS.runner",
+			direct + "DELIVERIES", "$O.delivery_bodies.M.x", "$JS.ACK.RUNS.runner.1.1.1.1.1", "$JS.API.STREAM.UPDATE.FIXES", "$JS.API.STREAM.INFO.RUNS",
+		},
+	} {
+		c := clientAs(t, url, role)
+		subjects = append(subjects, nobody...)
+		for _, subject := range subjects {
+			if err := c.Publish(subject, []byte("{")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		refused := c.violations(t)
+		for _, subject := range subjects {
+			if !strings.Contains(refused, `"`+subject+`"`) {
+				t.Errorf("%s may publish to %s", role, subject)
+			}
+		}
+	}
 }
