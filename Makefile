@@ -96,10 +96,16 @@ check: tools ## formatting, go vet, linters, generated files, go.mod
 	$(GO) test ./internal/importtest
 	promtool check rules deploy/prometheus/rules.yaml
 	promtool test rules deploy/prometheus/rules_test.yaml
+	@$(MAKE) -s manifests
 	$(BIN)/sqlc diff -f internal/store/sqlc.yaml
 	@before="$$($(MAKE) -s sums)"; $(MAKE) -s generate; after="$$($(MAKE) -s sums)"; \
 		if [ -z "$$before" ] || [ "$$before" != "$$after" ]; then echo "generated files were not current; they are now: look at git diff"; exit 1; fi
 	$(GO) mod tidy -diff
+
+# A module of its own: the libraries of Kubernetes and Docker are no part of ours.
+.PHONY: manifests
+manifests: ## hold deploy/ to the schemas of compose, Kubernetes and systemd
+	cd internal/devtools/manifests && $(GO) vet ./... && $(GO) test -count=1 ./... # what it reads is outside of its module
 
 # All but the forge's API description, which needs a package from npm: see internal/forge/forgetest.
 .PHONY: generate

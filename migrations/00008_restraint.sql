@@ -13,9 +13,9 @@ alter table publications
     add column reverted_at timestamptz,
     add constraint publications_reverted check (reverted_at is null or pr_state = 'merged');
 update publications set repository_id = runs.repository_id from runs where runs.id = publications.run_id;
+-- Upgrade: a publisher of before leaves it out, and the trigger below puts it in.
 alter table publications alter column repository_id set not null;
 
--- A publisher of before, which may run beside a new one during an upgrade, leaves it out.
 -- +goose StatementBegin
 create function publication_repository() returns trigger language plpgsql as $$
 begin

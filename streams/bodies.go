@@ -75,8 +75,15 @@ func (b *bodies) pack(ctx context.Context, id string, h nats.Header, body, buf [
 	if err != nil {
 		return nil, fmt.Errorf("object store %s: %w", bodiesBucket, err)
 	}
-	if _, err := bucket.PutBytes(ctx, id, body); err != nil {
-		return nil, fmt.Errorf("store body %s: %w", id, err)
+	// What is stored under the id is the same body, from before a crash or a lost reply. It is left as it is: replacing
+	// it needs the right to purge, and that would be the right to remove every body.
+	if _, err := bucket.GetInfo(ctx, id); errors.Is(err, jetstream.ErrObjectNotFound) {
+		_, err = bucket.PutBytes(ctx, id, body)
+		if err != nil {
+			return nil, fmt.Errorf("store body %s: %w", id, err)
+		}
+	} else if err != nil {
+		return nil, fmt.Errorf("look for body %s: %w", id, err)
 	}
 	h.Set(hdrObject, id)
 	return nil, nil

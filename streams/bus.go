@@ -18,18 +18,21 @@ import (
 // Options are what a bus is built from.
 type Options struct {
 	// Name says to the server's operators who is connected.
-	Name      string
-	URL       string
-	CredsFile string
-	Settings  Settings
-	Log       *slog.Logger
-	Tracer    trace.TracerProvider
+	Name string
+	// Role is what the server lets this user do; empty is somebody without bounds.
+	Role     Role
+	URL      string
+	Login    Login
+	Settings Settings
+	Log      *slog.Logger
+	Tracer   trace.TracerProvider
 }
 
 // Bus publishes to and consumes from the streams. It is safe for concurrent use.
 type Bus struct {
 	nc       *nats.Conn
 	js       jetstream.JetStream
+	role     Role
 	settings Settings
 	rows     []Row
 	bodies   *bodies
@@ -51,7 +54,7 @@ const publishWait = 5 * time.Second
 // Connect connects to NATS. It goes on trying for as long as the process lives; Ready says how it stands.
 func Connect(o Options) (*Bus, error) {
 	opts := []nats.Option{
-		nats.Name(o.Name), nats.MaxReconnects(-1), nats.RetryOnFailedConnect(true),
+		nats.Name(o.Name), nats.CustomInboxPrefix(o.Role.inboxPrefix()), nats.MaxReconnects(-1), nats.RetryOnFailedConnect(true),
 		nats.ReconnectWait(250 * time.Millisecond), nats.ReconnectJitter(100*time.Millisecond, 250*time.Millisecond),
 		nats.PingInterval(5 * time.Second), nats.MaxPingsOutstanding(2), nats.Timeout(5 * time.Second),
 		// A publish while disconnected fails at once: whoever sent it must hear of it.
@@ -64,10 +67,7 @@ func Connect(o Options) (*Bus, error) {
 		nats.ReconnectHandler(func(*nats.Conn) { o.Log.Info("connected to NATS again") }),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { o.Log.Warn("NATS", "error", err) }),
 	}
-	if o.CredsFile != "" {
-		opts = append(opts, nats.UserCredentials(o.CredsFile))
-	}
-	nc, err := nats.Connect(o.URL, opts...)
+	nc, err := nats.Connect(o.URL, append(opts, o.Login.options()...)...)
 	if err != nil {
 		return nil, fmt.Errorf("connect to NATS: %w", err)
 	}
@@ -76,7 +76,9 @@ func Connect(o Options) (*Bus, error) {
 		nc.Close()
 		return nil, fmt.Errorf("connect to JetStream: %w", err)
 	}
-	b := &Bus{nc: nc, js: js, settings: o.Settings, rows: Topology(o.Settings), log: o.Log, prop: propagation.TraceContext{}, measures: unmeasured()}
+	b := &Bus{
+		nc: nc, js: js, role: o.Role, settings: o.Settings, rows: Topology(o.Settings), log: o.Log, prop: propagation.TraceContext{}, measures: unmeasured(),
+	}
 	if o.Tracer == nil {
 		o.Tracer = noop.NewTracerProvider()
 	}
@@ -94,15 +96,53 @@ func (b *Bus) Close() { b.nc.Close() }
 // JetStream is for tools that look at streams and consumers.
 func (b *Bus) JetStream() jetstream.JetStream { return b.js }
 
-// Ready says whether NATS and the deliveries stream answer.
+// Ready says whether NATS and the stream that this role can't do without answer.
 func (b *Bus) Ready(ctx context.Context) error {
 	if !b.nc.IsConnected() {
 		return errors.New("NATS: not connected")
 	}
 	ctx, cancel := context.WithTimeout(ctx, publishWait)
 	defer cancel()
-	if _, err := b.js.Stream(ctx, Deliveries); err != nil {
-		return fmt.Errorf("NATS: stream %s: %w", Deliveries, err)
+	stream, _ := b.role.home()
+	if _, err := b.js.Stream(ctx, stream); err != nil {
+		return fmt.Errorf("NATS: stream %s: %w", stream, err)
+	}
+	return nil
+}
+
+// Await waits until the server has the stream and the consumer that this role works with: the throttle makes them.
+func (b *Bus) Await(ctx context.Context) error {
+	if err := b.AwaitConnected(ctx); err != nil {
+		return err
+	}
+	rest := newPause(50*time.Millisecond, time.Second)
+	for said := false; ; said = true {
+		err := b.there(ctx)
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("wait for the streams: %w", ctx.Err())
+		}
+		if !said {
+			b.log.WarnContext(ctx, "waiting for the streams, which the throttle or sre-agent streams apply makes", "error", err)
+		}
+		rest.wait(ctx)
+	}
+}
+
+func (b *Bus) there(ctx context.Context) error {
+	if err := b.Ready(ctx); err != nil {
+		return err
+	}
+	stream, consumer := b.role.home()
+	if consumer == "" {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, publishWait)
+	defer cancel()
+	if _, err := b.js.Consumer(ctx, stream, consumer); err != nil {
+		return fmt.Errorf("NATS: consumer %s of %s: %w", consumer, stream, err)
 	}
 	return nil
 }

@@ -131,6 +131,9 @@ func (c *consuming) run(work context.Context, raw jetstream.Msg) (m *Message, o 
 	if meta, merr := raw.Metadata(); merr == nil {
 		m.Stream, m.Sequence, m.Deliveries = meta.Stream, meta.Sequence.Stream, meta.NumDelivered
 	}
+	if errors.Is(err, errNewer) {
+		return m, Leave(err)
+	}
 	if err != nil {
 		return m, Dead("bad_envelope", err)
 	}
@@ -146,7 +149,7 @@ func (c *consuming) run(work context.Context, raw jetstream.Msg) (m *Message, o 
 	if err != nil {
 		return m, Leave(err)
 	}
-	m.Body = body
+	m.Body, m.packed = body, false
 	defer func() {
 		// A handler that panics is a crash of one message: MaxDeliver bounds it.
 		if p := recover(); p != nil {

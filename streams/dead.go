@@ -43,7 +43,7 @@ func (b *Bus) publishDead(ctx context.Context, m *Message, consumer, reason, tex
 	body := m.Body
 	if h.Get(hdrObject) != "" {
 		body = nil
-	} else if reason != "bad_body" && reason != "bad_envelope" {
+	} else if !m.packed {
 		h.Del(hdrEncoding)
 		var err error
 		if body, err = b.bodies.pack(ctx, h.Get(nats.MsgIdHdr), h, body, nil); err != nil {
@@ -132,7 +132,7 @@ func (b *Bus) moveOne(ctx context.Context, body []byte, note func(context.Contex
 	m, _ := open(raw.Subject, raw.Header, raw.Data)
 	m.Stream, m.Sequence, m.Deliveries = a.Stream, a.StreamSeq, a.Deliveries
 	if body, err := b.bodies.unpack(ctx, m.Header, m.Body); err == nil {
-		m.Body = body
+		m.Body, m.packed = body, false
 	} else if !errors.Is(err, errBody) {
 		return err
 	}

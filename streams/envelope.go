@@ -1,6 +1,7 @@
 package streams
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -8,8 +9,15 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// Version of the envelope. A message of a higher version is dead-lettered, never guessed at.
+// Version of the envelope. A message of a higher version is left for a newer program, never guessed at: during an
+// upgrade there is one, and it gets the message when its BackOff brings it again. If none comes, it ends in DEAD as it was.
+//
+// A new header, or a new field of a body, that old programs may ignore needs no new version. One that they need is written
+// for one release more.
 const Version = 1
+
+// errNewer says that a message has an envelope that this program does not know yet.
+var errNewer = errors.New("the envelope is newer than this program")
 
 // The types of message.
 const (
@@ -53,6 +61,8 @@ type Message struct {
 	// Header holds the trace context and a type's own fields.
 	Header nats.Header
 	Body   []byte
+	// packed says that the body is still as it travelled.
+	packed bool
 
 	// Where a received message stands; zero for one that is to be published.
 	Stream     string
@@ -81,13 +91,13 @@ func (m *Message) header() nats.Header {
 
 // open reads the envelope of a received message; the body is still as it travelled.
 func open(subject string, h nats.Header, body []byte) (*Message, error) {
-	m := &Message{ID: h.Get(nats.MsgIdHdr), Type: h.Get(hdrType), Subject: subject, Header: h, Body: body}
+	m := &Message{ID: h.Get(nats.MsgIdHdr), Type: h.Get(hdrType), Subject: subject, Header: h, Body: body, packed: true}
 	var err error
 	if m.Version, err = strconv.Atoi(h.Get(hdrVersion)); err != nil || m.Type == "" {
 		return m, fmt.Errorf("no envelope: %s=%q %s=%q", hdrType, m.Type, hdrVersion, h.Get(hdrVersion))
 	}
 	if m.Version > Version {
-		return m, fmt.Errorf("envelope version %d is newer than %d, the newest that this program knows", m.Version, Version)
+		return m, fmt.Errorf("%w: version %d, and it knows %d", errNewer, m.Version, Version)
 	}
 	if m.Time, err = time.Parse(time.RFC3339Nano, h.Get(hdrTime)); err != nil {
 		return m, fmt.Errorf("envelope: %s is not a time: %w", hdrTime, err)

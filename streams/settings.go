@@ -18,22 +18,31 @@ func SettingsFrom(c *config.Config) Settings {
 	}
 }
 
-// Open connects as ConnectWith does, waits for the server, and makes its streams what the table says.
-func Open(ctx context.Context, c *config.Config, name string, log *slog.Logger, tracer trace.TracerProvider) (*Bus, error) {
-	b, err := ConnectWith(c, name, log, tracer)
+// Open connects as one of the services and waits until the streams are there: the throttle makes them what the table
+// says, and the others wait for theirs.
+func Open(ctx context.Context, c *config.Config, role Role, log *slog.Logger, tracer trace.TracerProvider) (*Bus, error) {
+	b, err := ConnectWith(c, role, log, tracer)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := b.Apply(ctx); err != nil {
+	settle := b.Await
+	if role == ThrottleRole {
+		settle = func(ctx context.Context) error { _, err := b.Apply(ctx); return err }
+	}
+	if err := settle(ctx); err != nil {
 		b.Close()
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, fmt.Errorf("%s: %w", role, err)
 	}
 	return b, nil
 }
 
-// ConnectWith connects with the configuration's settings; name says who is connected.
-func ConnectWith(c *config.Config, name string, log *slog.Logger, tracer trace.TracerProvider) (*Bus, error) {
+// ConnectWith connects with the configuration's settings.
+func ConnectWith(c *config.Config, role Role, log *slog.Logger, tracer trace.TracerProvider) (*Bus, error) {
 	return Connect(Options{
-		Name: "sre-agent " + name, URL: c.NATSURL, CredsFile: c.NATSCredsFile, Settings: SettingsFrom(c), Log: log, Tracer: tracer,
+		Name: "sre-agent " + string(role), Role: role, URL: c.NATSURL, Settings: SettingsFrom(c), Log: log, Tracer: tracer,
+		Login: Login{
+			User: c.NATSUser, Password: c.NATSPassword.Reveal(), CredsFile: c.NATSCredsFile,
+			CAFile: c.NATSCAFile, CertFile: c.NATSCertFile, KeyFile: c.NATSKeyFile,
+		},
 	})
 }

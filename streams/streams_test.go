@@ -254,12 +254,51 @@ func TestAMessageWithoutEnvelopeIsDeadNotLost(t *testing.T) {
 		t.Error("handled")
 		return streams.Done()
 	}, nil)
-	for _, h := range []nats.Header{nil, {"Sre-Type": {"delivery"}, "Sre-Version": {"99"}}} {
+	for _, h := range []nats.Header{nil, {"Sre-Type": {"delivery"}, "Sre-Version": {"one"}}} {
 		if _, err := b.JetStream().PublishMsg(t.Context(), &nats.Msg{Subject: "deliveries.github.a.b", Header: h, Data: []byte("x")}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	testenv.Eventually(t, 5*time.Second, func() bool { return count(t, b, streams.DeadStream) == 2 })
+}
+
+func TestANewerEnvelopeIsLeftForANewerProgramAndNeverLost(t *testing.T) {
+	b := connect(t, settings())
+	newer, body := nats.Header{"Sre-Type": {"delivery"}, "Sre-Version": {"2"}, "Sre-New": {"x"}, "Content-Encoding": {"br"}}, []byte("as it was")
+	if _, err := b.JetStream().PublishMsg(t.Context(), &nats.Msg{Subject: "deliveries.github.a.b", Header: newer, Data: body}); err != nil {
+		t.Fatal(err)
+	}
+	publish(t, b, delivery("known", nil))
+	handled := make(chan string, 2)
+	consume(t, b, func(_ context.Context, m *streams.Message) streams.Outcome {
+		handled <- m.ID
+		return streams.Done()
+	}, nil)
+	if id := <-handled; id != "known" {
+		t.Errorf("%q was handled", id)
+	}
+	left := info(t, b, streams.Deliveries, streams.ThrottleConsumer)
+	if left.NumAckPending != 1 || count(t, b, streams.DeadStream) != 0 {
+		t.Errorf("%d messages are left, %d are dead", left.NumAckPending, count(t, b, streams.DeadStream))
+	}
+	// Nobody who knows it has come: the server gives it up, and it is moved as it was.
+	go func() { _ = b.MoveExhausted(t.Context(), nil) }()
+	advisory := `{"stream":"DELIVERIES","consumer":"throttle","stream_seq":1,"deliveries":10}`
+	if _, err := b.JetStream().Publish(t.Context(), "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.DELIVERIES.throttle", []byte(advisory)); err != nil {
+		t.Fatal(err)
+	}
+	testenv.Eventually(t, 10*time.Second, func() bool { return count(t, b, streams.DeadStream) == 1 })
+	stream, err := b.JetStream().Stream(t.Context(), streams.DeadStream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead, err := stream.GetMsg(t.Context(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(dead.Data, body) || dead.Header.Get("Sre-Version") != "2" || dead.Header.Get("Sre-New") != "x" || dead.Header.Get("Content-Encoding") != "br" {
+		t.Errorf("%q with %v", dead.Data, dead.Header)
+	}
 }
 
 func TestAnOutageOfADependencyBurnsNoDeliveries(t *testing.T) {

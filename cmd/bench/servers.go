@@ -96,7 +96,7 @@ func serveRunner(ctx context.Context, env *program.Env, pipeline runner.Pipeline
 		return err
 	}
 	defer p.Close()
-	bus, err := streams.Open(ctx, env.Config, "runner", env.Log, env.Telemetry.Traces)
+	bus, err := streams.Open(ctx, env.Config, streams.RunnerRole, env.Log, env.Telemetry.Traces)
 	if err != nil {
 		return err
 	}

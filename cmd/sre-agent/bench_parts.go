@@ -113,7 +113,7 @@ func (a *app) barePart(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	bus, err := streams.ConnectWith(cfg, "bare", slog.New(slog.DiscardHandler), nil)
+	bus, err := streams.ConnectWith(cfg, streams.OperatorRole, slog.New(slog.DiscardHandler), nil)
 	if err != nil {
 		return err
 	}

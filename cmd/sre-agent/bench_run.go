@@ -77,6 +77,9 @@ func (b *intakeBench) start(ctx context.Context) (err error) {
 		return err
 	}
 	b.stops = append(b.stops, func() error { b.bus.Close(); return nil })
+	if _, err := b.bus.Apply(ctx); err != nil { // there is no throttle that would
+		return err
+	}
 	measured := maps.Clone(environ)
 	if b.telemetry {
 		if b.collector, err = bench.NewCollector(ctx); err != nil {
@@ -171,7 +174,7 @@ func connectBench(url string) (*streams.Bus, error) {
 	if err != nil {
 		return nil, err
 	}
-	return streams.ConnectWith(cfg, "bench", slog.New(slog.DiscardHandler), nil)
+	return streams.ConnectWith(cfg, streams.OperatorRole, slog.New(slog.DiscardHandler), nil)
 }
 
 // measure does the rounds. Each pair is the other way round than the one before, so that a machine that gets slower or

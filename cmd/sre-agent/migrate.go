@@ -13,7 +13,8 @@ const exampleDatabase = "postgres://user@host:5432/sre_agent"
 func (a *app) migrateCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "migrate", Short: "Bring the database's schema up to date", Args: cobra.NoArgs,
-		Long: "Bring the schema of the database at DATABASE_URL up to date. The services do the same when they start.\n\n" + exitCodes,
+		Long: "Bring the schema of the database at DATABASE_URL up to date. The services do the same when they start, if\n" +
+			"their role may.\n\n" + exitCodes,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.migrate(cmd.Context()) },
 	}
 }

@@ -109,7 +109,7 @@ func (a *app) withStreams(ctx context.Context, do func(context.Context, *streams
 		return notSet("NATS_URL", "nats://127.0.0.1:4222")
 	}
 	log := slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: slog.LevelError}))
-	bus, err := streams.ConnectWith(cfg, "operator", log, nil)
+	bus, err := streams.ConnectWith(cfg, streams.OperatorRole, log, nil)
 	if err != nil {
 		return err
 	}

@@ -20,7 +20,7 @@ func (a *app) streamsCommand() *cobra.Command {
 	cmd.AddCommand(&cobra.Command{
 		Use: "apply", Short: "Make the server's streams what the table says", Args: cobra.NoArgs,
 		Long: "Make the streams and consumers of the server at NATS_URL what the table says. When a change would lose messages\n" +
-			"nothing is changed, and the differences are shown. The services do the same when they start.\n\n" + exitCodes,
+			"nothing is changed, and the differences are shown. The throttle does the same when it starts.\n\n" + exitCodes,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.applyStreams(cmd.Context()) },
 	}, &cobra.Command{
 		Use: "diff", Short: "Show how the server's streams differ from the table", Args: cobra.NoArgs,
@@ -80,7 +80,7 @@ func (a *app) withBus(ctx context.Context, do func(context.Context, *streams.Bus
 		return notSet("NATS_URL", "nats://127.0.0.1:4222")
 	}
 	log := slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: slog.LevelError}))
-	bus, err := streams.ConnectWith(cfg, "operator", log, nil)
+	bus, err := streams.ConnectWith(cfg, streams.OperatorRole, log, nil)
 	if err != nil {
 		return err
 	}

@@ -68,14 +68,14 @@ func isPart(name string) bool {
 	return false
 }
 
-// NATS is a NATS server on the configuration file conf.
-func NATS(bin, dir, conf, addr string) (*Process, error) {
+// NATS is a NATS server on the configuration file conf, which may name the variables of env.
+func NATS(bin, dir, conf, addr string, env ...string) (*Process, error) {
 	_, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		return nil, fmt.Errorf("NATS server: %w", err)
 	}
 	return &Process{
-		Name: "nats", Path: filepath.Join(bin, "nats-server"), Log: filepath.Join(dir, "nats.log"), Env: os.Environ(),
+		Name: "nats", Path: filepath.Join(bin, "nats-server"), Log: filepath.Join(dir, "nats.log"), Env: append(os.Environ(), env...),
 		Args: []string{"-c", conf, "-a", "127.0.0.1", "-p", port, "-m", "0", "-sd", filepath.Join(dir, "nats")},
 	}, nil
 }

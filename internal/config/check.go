@@ -147,6 +147,18 @@ func (l *loader) checkTogether() {
 	if c.NATSReplicas%2 == 0 && !l.bad["NATS_REPLICAS"] {
 		l.together("NATS_REPLICAS", c.NATSReplicas, "an odd number, 1, 3 or 5")
 	}
+	l.bothOrNone("NATS_USER", c.NATSUser != "", "NATS_PASSWORD", c.NATSPassword.IsSet())
+	l.bothOrNone("NATS_CERT_FILE", c.NATSCertFile != "", "NATS_KEY_FILE", c.NATSKeyFile != "")
+}
+
+// bothOrNone wants two variables that are of no use alone.
+func (l *loader) bothOrNone(one string, hasOne bool, other string, hasOther bool) {
+	if hasOther && !hasOne {
+		one, other = other, one
+	}
+	if hasOne != hasOther && !l.bad[one] && !l.bad[other] {
+		l.problems = append(l.problems, Problem{Variable: other, Given: "is not set", Want: "it, as " + one + " is set"})
+	}
 }
 
 func (l *loader) atMost(small string, a int, large string, b int) {

@@ -92,6 +92,11 @@ type GitHub struct {
 type NATS struct {
 	NATSURL               string `env:"NATS_URL" required:"ingest,throttle,runner,publisher" url:"nats,tls,ws,wss" list:"true" example:"nats://127.0.0.1:4222" desc:"Address of the NATS server, or several separated by commas. Without it the all-in-one program runs a server of its own."`
 	NATSCredsFile         string `env:"NATS_CREDS_FILE" example:"/run/secrets/nats.creds" desc:"Path of a NATS credentials file."`
+	NATSUser              string `env:"NATS_USER" example:"runner" desc:"User to log in as. deploy/nats has one for each program, with its own permissions."`
+	NATSPassword          Secret `env:"NATS_PASSWORD" example:"a-password" desc:"Password of NATS_USER."`
+	NATSCAFile            string `env:"NATS_CA_FILE" example:"/run/secrets/nats-ca.pem" desc:"Path of the certificate authorities that the server's certificate may be signed by; without it, the machine's. With it the connection is always encrypted."`
+	NATSCertFile          string `env:"NATS_CERT_FILE" example:"/run/secrets/nats.pem" desc:"Path of a certificate of our own, for a server that wants one."`
+	NATSKeyFile           string `env:"NATS_KEY_FILE" example:"/run/secrets/nats.key" desc:"Path of the private key of NATS_CERT_FILE."`
 	NATSReplicas          int    `env:"NATS_REPLICAS" envDefault:"1" min:"1" max:"5" desc:"Copies of each stream: 1 on a single server, 3 or 5 on a cluster."`
 	DeliveriesMaxBytes    int64  `env:"DELIVERIES_MAX_BYTES" envDefault:"10737418240" min:"1048576" unit:"bytes" desc:"Size cap of the DELIVERIES stream. When it is full the sender is told so (503); nothing old is dropped for something new."`
 	DeliveriesMaxAgeHours int    `env:"DELIVERIES_MAX_AGE_HOURS" envDefault:"168" min:"24" max:"8760" unit:"hours" desc:"How long deliveries are kept, to be looked at and replayed."`

@@ -58,13 +58,13 @@ func startCanaries(t *testing.T) (*system, *canaries, *messages, *oracle) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = scene.Close() })
-	s := &system{t: t, scene: scene, procs: map[string]*process{}}
+	s := &system{t: t, scene: scene, bin: bin, dir: dir, procs: map[string]*process{}}
 	c, model := newCanaries(t, scene.Environ()), newOracle(t)
-	address := s.startNATS(bin, dir)
-	heard := listen(t, address)
+	s.startNATS("../../deploy/nats.conf")
+	heard := listen(t, s.nats)
 	for _, name := range cluster.Programs {
 		env := map[string]string{
-			"NATS_URL": address, "BASE_BACKOFF_SECONDS": "1", "MAX_BACKOFF_SECONDS": "1", "COOLDOWN_SECONDS": "1",
+			"NATS_URL": s.nats, "NATS_USER": "anybody", "BASE_BACKOFF_SECONDS": "1", "MAX_BACKOFF_SECONDS": "1", "COOLDOWN_SECONDS": "1",
 			"WEBHOOK_TRUSTED_PROXIES": "192.0.2.1", "GITHUB_HOOKS": "repo:acme/hello:123,app", "GITHUB_APP_ID": "1", "GITLAB_HOOKS": "project:acme/shop:7",
 			"GITLAB_API_URL": "http://127.0.0.1:1/api/v4", "JENKINS_URL": "http://127.0.0.1:1", "AZURE_DEVOPS_URL": "http://127.0.0.1:1",
 			"PLAIN_GIT_URL": "http://127.0.0.1:1", "PLAIN_GIT_PATCH_DIR": t.TempDir(),

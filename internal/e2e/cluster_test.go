@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -62,8 +63,11 @@ type system struct {
 	t     *testing.T
 	scene *demo.Scene
 	st    *store.Store
-	url   string
-	procs map[string]*process
+	// bin and dir are where the programs are, and where each keeps its log and data.
+	bin, dir string
+	// url is ingest's, nats the NATS server's address.
+	url, nats string
+	procs     map[string]*process
 }
 
 // startCluster starts everything; knobs override the configuration.
@@ -74,6 +78,17 @@ func startCluster(t *testing.T, knobs map[string]string) *system {
 
 // startClusterOn starts everything on a PostgreSQL and a Redis of the test's own.
 func startClusterOn(t *testing.T, database, redis string, knobs map[string]string) *system {
+	t.Helper()
+	c := newSystem(t, database, "../../deploy/nats.conf")
+	env := c.environ(map[string]string{"DATABASE_URL": database, "REDIS_URL": redis}, knobs)
+	for _, name := range cluster.Programs {
+		c.startProgram(c.bin, c.dir, name, env)
+	}
+	return c
+}
+
+// newSystem is the forge's double and a NATS server with this configuration; the programs are yet to be started.
+func newSystem(t *testing.T, database, natsConf string, natsEnv ...string) *system {
 	t.Helper()
 	bin, err := binaries()
 	if err != nil {
@@ -90,19 +105,8 @@ func startClusterOn(t *testing.T, database, redis string, knobs map[string]strin
 		}
 		_ = scene.Close()
 	})
-	c := &system{t: t, scene: scene, procs: map[string]*process{}}
-	env := map[string]string{
-		"DATABASE_URL": database, "REDIS_URL": redis, "NATS_URL": c.startNATS(bin, dir),
-	}
-	for k, v := range scene.Environ() {
-		env[k] = v
-	}
-	for k, v := range knobs {
-		env[k] = v
-	}
-	for _, name := range cluster.Programs {
-		c.startProgram(bin, dir, name, env)
-	}
+	c := &system{t: t, scene: scene, bin: bin, dir: dir, procs: map[string]*process{}}
+	c.startNATS(natsConf, natsEnv...)
 	if c.st, err = store.Open(t.Context(), database, store.Options{MaxConns: 2}); err != nil {
 		t.Fatal(err)
 	}
@@ -110,14 +114,23 @@ func startClusterOn(t *testing.T, database, redis string, knobs map[string]strin
 	return c
 }
 
-func (c *system) startNATS(bin, dir string) string {
+// environ is what the programs are configured with; each later map wins.
+func (c *system) environ(more ...map[string]string) map[string]string {
+	env := map[string]string{"NATS_URL": c.nats}
+	for _, m := range append([]map[string]string{c.scene.Environ()}, more...) {
+		maps.Copy(env, m)
+	}
+	return env
+}
+
+func (c *system) startNATS(conf string, env ...string) {
 	addr := c.freeAddr()
-	p, err := cluster.NATS(bin, dir, "../../deploy/nats.conf", addr)
+	p, err := cluster.NATS(c.bin, c.dir, conf, addr, env...)
 	if err != nil {
 		c.t.Fatal(err)
 	}
 	c.add(p)
-	return "nats://" + addr
+	c.nats = "nats://" + addr
 }
 
 func (c *system) startProgram(bin, dir, name string, env map[string]string) {

@@ -87,7 +87,8 @@ func (p *Parts) RedisReady(ctx context.Context) error {
 	return nil
 }
 
-// openStore opens PostgreSQL, waits until it answers, and brings its schema up to date.
+// openStore opens PostgreSQL, waits until it answers, and brings its schema up to date. A role that may not do that
+// waits until somebody else has: sre-agent migrate, by the database's owner.
 func openStore(ctx context.Context, e *program.Env) (*store.Store, error) {
 	url := e.Config.DatabaseURL.Reveal()
 	st, err := store.Open(ctx, url, store.Options{MaxConns: e.Config.DatabaseMaxConns, Tracer: e.Telemetry.Traces})
@@ -95,7 +96,7 @@ func openStore(ctx context.Context, e *program.Env) (*store.Store, error) {
 		return nil, err
 	}
 	for said := false; ; said = true {
-		_, err := store.Migrate(ctx, url)
+		err := upToDate(ctx, url)
 		if err == nil {
 			return st, nil
 		}
@@ -109,6 +110,15 @@ func openStore(ctx context.Context, e *program.Env) (*store.Store, error) {
 			return nil, ctx.Err()
 		}
 	}
+}
+
+func upToDate(ctx context.Context, url string) error {
+	current, err := store.Current(ctx, url)
+	if err != nil || current {
+		return err
+	}
+	_, err = store.Migrate(ctx, url)
+	return err
 }
 
 // OpenRedis opens Redis alone. Commands fail fast when it is away: whoever needs it waits by not taking work.

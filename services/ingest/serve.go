@@ -14,7 +14,7 @@ import (
 // Serve builds the service from its environment and runs it until ctx ends.
 func Serve(ctx context.Context, env *program.Env) error {
 	cfg := env.Config
-	bus, err := streams.ConnectWith(cfg, "ingest", env.Log, env.Telemetry.Traces)
+	bus, err := streams.ConnectWith(cfg, streams.IngestRole, env.Log, env.Telemetry.Traces)
 	if err != nil {
 		return err
 	}
@@ -42,10 +42,7 @@ func Serve(ctx context.Context, env *program.Env) error {
 	}))
 	env.HTTP.Ready("nats", bus.Ready)
 	env.HTTP.Ready("stream", full.Ready)
-	// Until NATS is there, requests are answered 503 and /readyz says why.
-	if _, err := bus.Apply(ctx); err != nil {
-		return fmt.Errorf("ingest: %w", err)
-	}
+	// Until NATS is there with the stream, requests are answered 503 and /readyz says why.
 	<-ctx.Done()
 	return nil
 }

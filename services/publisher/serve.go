@@ -62,7 +62,7 @@ func Serve(ctx context.Context, env *program.Env) error {
 		return fmt.Errorf("publisher: %w", err)
 	}
 	defer closeWrites()
-	bus, err := streams.Open(ctx, cfg, "publisher", env.Log, env.Telemetry.Traces)
+	bus, err := streams.Open(ctx, cfg, streams.PublisherRole, env.Log, env.Telemetry.Traces)
 	if err != nil {
 		return err
 	}

@@ -42,7 +42,7 @@ func Serve(ctx context.Context, env *program.Env) error {
 		return err
 	}
 	defer p.Close()
-	bus, err := streams.Open(ctx, cfg, "runner", env.Log, env.Telemetry.Traces)
+	bus, err := streams.Open(ctx, cfg, streams.RunnerRole, env.Log, env.Telemetry.Traces)
 	if err != nil {
 		return err
 	}

@@ -15,16 +15,17 @@ import (
 // Serve builds the service from its environment and runs it until ctx ends.
 func Serve(ctx context.Context, env *program.Env) error {
 	cfg := env.Config
+	// The streams come first: ingest can take deliveries in while the database is away.
+	bus, err := streams.Open(ctx, cfg, streams.ThrottleRole, env.Log, env.Telemetry.Traces)
+	if err != nil {
+		return err
+	}
+	defer bus.Close()
 	p, err := parts.Open(ctx, env)
 	if err != nil {
 		return err
 	}
 	defer p.Close()
-	bus, err := streams.Open(ctx, cfg, "throttle", env.Log, env.Telemetry.Traces)
-	if err != nil {
-		return err
-	}
-	defer bus.Close()
 	if err := bus.Measure(env.Telemetry.Meters); err != nil {
 		return err
 	}

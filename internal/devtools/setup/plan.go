@@ -44,6 +44,7 @@ var tools = []tool{
 	{"poetry", []purpose{forTest}, []string{"python3-poetry"}, "poetry"},
 	{"minisign", []purpose{forTest}, []string{"minisign"}, "minisign"}, // takes our receipts
 	{"gpg", []purpose{forTest}, []string{"gnupg"}, "gnupg"},
+	{"systemd-analyze", []purpose{forTest}, []string{"systemd"}, ""},       // reads the units of deploy/systemd
 	{"ssh-keygen", []purpose{forTest}, []string{"openssh-client"}, ""},     // and these two our commits' signatures
 	{"promtool", []purpose{forTest}, []string{"prometheus"}, "prometheus"}, // and prometheus itself: rules and dashboards are tried on it
 	{"podman", []purpose{forTest}, []string{"podman", "runc"}, ""},         // the sandbox's other backend; its tests run containers
