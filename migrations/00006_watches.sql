@@ -54,6 +54,8 @@ create table watches (
 );
 create index watches_due on watches (due) where due is not null;
 create index watches_pull_request on watches (repository_id, pr_number);
+-- Webhooks about pull requests and branches name a repository; most of them are about nothing of ours.
+create index repositories_name on repositories (lower(owner), lower(name));
 
 -- What people asked for in comments, each comment once, and what became of it.
 create table commands (
@@ -126,3 +128,4 @@ alter table actions drop constraint actions_action_check;
 delete from actions where action in ('stop', 'off');
 alter table actions add constraint actions_action_check check (action in ('retry', 'cancel', 'unblock'));
 drop table switches, commands, watches;
+drop index repositories_name;
