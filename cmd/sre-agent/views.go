@@ -35,6 +35,7 @@ type historyView struct {
 	Actions        []actionView     `json:"actions"`
 	Fix            *fixView         `json:"fix,omitempty"`
 	Publication    *publicationView `json:"publication,omitempty"`
+	Rerun          *rerunView       `json:"rerun,omitempty"`
 }
 
 type deliveryView struct {
@@ -87,6 +88,14 @@ type publicationView struct {
 	UpdatedAt  time.Time `json:"updated_at"`
 }
 
+type rerunView struct {
+	Why       string    `json:"why"`
+	State     string    `json:"state"`
+	Reason    string    `json:"reason,omitempty"`
+	Asks      int32     `json:"asks"`
+	UpdatedAt time.Time `json:"updated_at"`
+}
+
 func viewOfRun(r store.Run) runView {
 	return runView{
 		ID: r.ID, RunKey: r.RunKey, State: r.State, Reason: r.Reason, BlockedReason: r.BlockedReason, Explanation: r.Explanation, Attempts: r.AttemptCount,
@@ -110,6 +119,9 @@ func viewOfHistory(h store.History) historyView {
 	}
 	if f := h.Fix; f != nil {
 		v.Fix = &fixView{f.Fixer, f.Title, f.BaseCommit, f.Digest, string(f.Diff), f.CreatedAt}
+	}
+	if r := h.Rerun; r != nil {
+		v.Rerun = &rerunView{r.Why, r.State, r.Reason, r.Asks, r.UpdatedAt}
 	}
 	if p := h.Publication; p != nil {
 		v.Publication = &publicationView{

@@ -29,6 +29,7 @@ type Config struct {
 	Webhooks     `title:"Webhooks"`
 	GitHub       `title:"GitHub"`
 	Reading      `title:"Logs and code of other providers"`
+	Writing      `title:"Pull requests on other forges"`
 	NATS         `title:"NATS"`
 	Database     `title:"PostgreSQL"`
 	Redis        `title:"Redis"`
@@ -182,6 +183,7 @@ type PullRequests struct {
 	AgentName        string `env:"AGENT_NAME" envDefault:"sre-agent" for:"publisher,all" check:"person" desc:"Author of the commits."`
 	AgentEmail       string `env:"AGENT_EMAIL" envDefault:"sre-agent@sre-agent.invalid" for:"throttle,publisher,all" check:"email" desc:"Address of the commits' author. Set it to the bot account's own, so that the forge shows who it was. Failures of commits by this author are ignored: working on them could be a loop."`
 	PullRequestDraft bool   `env:"PULL_REQUEST_DRAFT" envDefault:"false" for:"publisher,all" desc:"Open pull requests as drafts."`
+	RerunFailed      bool   `env:"RERUN_INFRASTRUCTURE" envDefault:"false" for:"runner,publisher,all" desc:"Ask the provider once to run a job again that the network, a machine or a flaky test failed. GITHUB_WRITE_TOKEN then needs the permission Actions, read and write. A repository switches it off with rerun: false in .sre-agent.yaml."`
 }
 
 // Logging is how a program writes its log, always to standard error.

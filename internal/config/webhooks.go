@@ -35,7 +35,7 @@ type Webhooks struct {
 	GitHubAppPrivateKey Secret `env:"GITHUB_APP_PRIVATE_KEY" for:"throttle,all,operator" check:"pem" example:"-----BEGIN RSA PRIVATE KEY-----..." desc:"The App's private key, with which it asks about its own webhook."`
 	GitLabHooks         List   `env:"GITLAB_HOOKS" for:"throttle,all,operator" check:"gitlabhooks" example:"project:acme/shop:7,group:acme:5" desc:"The same for GitLab's webhooks: project:path:id or group:path:id; the path may be the number of the project or group. Off when empty."`
 	GitLabHookToken     Secret `env:"GITLAB_HOOK_TOKEN" for:"throttle,all,operator" example:"glpat-..." desc:"Token that lists and resends the events of GITLAB_HOOKS: scope api, of a Maintainer of the project or an Owner of the group."`
-	GitLabAPIURL        string `env:"GITLAB_API_URL" envDefault:"https://gitlab.com/api/v4" for:"throttle,runner,all,operator" url:"https,http" desc:"Base of GitLab's REST API. GITLAB_HOOK_TOKEN and GITLAB_READ_TOKEN are sent here."`
+	GitLabAPIURL        string `env:"GITLAB_API_URL" envDefault:"https://gitlab.com/api/v4" for:"throttle,runner,publisher,all,operator" url:"https,http" desc:"Base of GitLab's REST API. GITLAB_HOOK_TOKEN, GITLAB_READ_TOKEN and GITLAB_WRITE_TOKEN are sent here."`
 }
 
 // WebhookKeys are one provider's secrets, which sign, and tokens, which travel.

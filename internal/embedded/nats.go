@@ -85,6 +85,15 @@ func runNATS(opts NATSOptions) (*server.Server, error) {
 	return srv, nil
 }
 
+// MessagesIn is how many messages clients have sent so far, requests and acknowledgements among them.
+func (n *NATS) MessagesIn() int64 {
+	v, err := n.srv.Varz(nil)
+	if err != nil {
+		return 0
+	}
+	return v.InMsgs
+}
+
 // URL is where clients connect, such as nats://127.0.0.1:41234.
 func (n *NATS) URL() string { return n.srv.ClientURL() }
 

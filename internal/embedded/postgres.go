@@ -31,7 +31,9 @@ type PostgresOptions struct {
 	Dir string
 	// Fsync makes commits survive a power cut; a killed process loses none in any case. Tests go without.
 	Fsync bool
-	Log   *slog.Logger
+	// Statements loads pg_stat_statements, which counts what is asked.
+	Statements bool
+	Log        *slog.Logger
 }
 
 // Postgres is a private PostgreSQL server on a unix socket that only this user can reach.
@@ -190,6 +192,9 @@ func (p *Postgres) settings() []string {
 		"fsync=" + onOff, "synchronous_commit=on", "full_page_writes=" + onOff,
 	} {
 		args = append(args, "-c", s)
+	}
+	if p.opts.Statements {
+		args = append(args, "-c", "shared_preload_libraries=pg_stat_statements")
 	}
 	return args
 }

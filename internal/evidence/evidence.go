@@ -36,6 +36,21 @@ type CheckRun struct {
 	Seconds  float64 `json:"seconds"`
 }
 
+// Prepared is one step that fetched what the check needs, before there was a patch.
+type Prepared struct {
+	// Name is the ecosystem, or "repository" where the commands are its own.
+	Name     string  `json:"name"`
+	Command  string  `json:"command,omitempty"`
+	ExitCode int     `json:"exit_code"`
+	Killed   string  `json:"killed,omitempty"`
+	Output   string  `json:"output,omitempty"`
+	Seconds  float64 `json:"seconds"`
+	// Left are the files and folders beside the commit's own that the check finds too.
+	Left []string `json:"left,omitempty"`
+	// Skipped says why it was not tried.
+	Skipped string `json:"skipped,omitempty"`
+}
+
 // Check is the failing check before and after the patch.
 type Check struct {
 	Command string `json:"command"`
@@ -132,6 +147,7 @@ type Report struct {
 	Scan        *Scan        `json:"scan,omitempty"`
 	Digest      string       `json:"digest,omitempty"`
 	Files       []string     `json:"files,omitempty"`
+	Prepared    []Prepared   `json:"prepared,omitempty"`
 	Check       *Check       `json:"check,omitempty"`
 	Policy      *Policy      `json:"policy,omitempty"`
 	// Diff is the patch of a run that publishes none: a policy refused it, or the repository's mode holds it back.

@@ -89,11 +89,12 @@ type Step struct {
 }
 
 // Cache is a folder that outlives a step. Its path is in the variable Env. Who runs the step lets one writer at a
-// time to a cache of one name.
+// time to a cache of one name. A private one belongs to one run and ends with it.
 type Cache struct {
 	Name     string
 	Env      string
 	Writable bool
+	Private  bool
 }
 
 // MayTouch says whether the fixer may have changed, added or removed the file.

@@ -33,12 +33,14 @@ const (
 	ReasonFixerFailed    = "fixer_failed"
 	ReasonNothingChanged = "nothing_changed"
 	ReasonTouchedOther   = "touched_other_files"
+	// ReasonPrepareFailed: what the check needs could not be fetched.
+	ReasonPrepareFailed = "prepare_failed"
 )
 
 // Reasons lists every reason of this package.
 func Reasons() []string {
 	return []string{
 		ReasonNoFixer, ReasonNoCheck, ReasonToolMissing, ReasonToolVersion, ReasonToolVersionUnknown, ReasonNeedsPlugins,
-		ReasonNeedsInstall, ReasonNoBuild, ReasonUntrusted, ReasonAmbiguousFolder, ReasonVendored, ReasonForeignSource, ReasonBadManifest, ReasonFixerFailed, ReasonNothingChanged, ReasonTouchedOther,
+		ReasonNeedsInstall, ReasonNoBuild, ReasonUntrusted, ReasonAmbiguousFolder, ReasonVendored, ReasonForeignSource, ReasonBadManifest, ReasonFixerFailed, ReasonNothingChanged, ReasonTouchedOther, ReasonPrepareFailed,
 	}
 }

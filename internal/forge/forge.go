@@ -91,6 +91,9 @@ const (
 	AdminPermission
 )
 
+// OwnCheck is the name, or its part before a "/", of every check and status that sre-agent reports itself.
+const OwnCheck = "sre-agent"
+
 // Checks is what a commit's CI says, all of it together, without what sre-agent reports itself.
 type Checks int
 

@@ -115,6 +115,10 @@ func (c *Client) checkRedirect(req *http.Request, via []*http.Request) error {
 	if via[len(via)-1].URL.Scheme == "https" && req.URL.Scheme != "https" {
 		return fault.Permf("insecure_redirect", "refused a redirect from https to %s", req.URL.Scheme)
 	}
+	// net/http follows 301, 302 and 303 of a write with a GET, whose answer would pass for that of the write.
+	if req.Method != via[0].Method {
+		return fault.Permf("redirected_write", "refused a redirect that makes a %s of a %s", req.Method, via[0].Method)
+	}
 	if c.base == nil || !sameOrigin(req.URL, c.base) {
 		if req.Method != http.MethodGet {
 			return fault.Permf("foreign_redirect", "refused to send a %s to another host", req.Method)

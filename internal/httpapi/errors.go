@@ -1,13 +1,16 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -145,12 +148,17 @@ func (c *Client) rateLimit(resp *http.Response, message string) (time.Duration, 
 	switch {
 	case h.Get("Retry-After") != "":
 		return c.retryAfter(h), true
-	case h.Get("X-RateLimit-Remaining") == "0":
+	case limitHeader(h, "Remaining") == "0":
 		return c.untilReset(h), true
 	case secondary:
 		return secondaryWait, true
 	}
 	return 0, resp.StatusCode == http.StatusTooManyRequests || strings.Contains(lower, "api rate limit exceeded")
+}
+
+// limitHeader reads GitHub's name of a header or GitLab's, which has no "X-".
+func limitHeader(h http.Header, name string) string {
+	return cmp.Or(h.Get("X-RateLimit-"+name), h.Get("RateLimit-"+name))
 }
 
 func (c *Client) retryAfter(h http.Header) time.Duration {
@@ -165,7 +173,7 @@ func (c *Client) retryAfter(h http.Header) time.Duration {
 }
 
 func (c *Client) untilReset(h http.Header) time.Duration {
-	s, err := strconv.ParseInt(h.Get("X-RateLimit-Reset"), 10, 64)
+	s, err := strconv.ParseInt(limitHeader(h, "Reset"), 10, 64)
 	if err != nil {
 		return secondaryWait
 	}
@@ -178,16 +186,41 @@ func (c *Client) statusError(op string, resp *http.Response) *StatusError {
 	se := &StatusError{Op: op, Status: resp.StatusCode}
 	raw, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
 	var body struct {
-		Message string          `json:"message"`
+		Message json.RawMessage `json:"message"`
+		Error   json.RawMessage `json:"error"`
 		Errors  json.RawMessage `json:"errors"`
 	}
 	// What is not JSON (a proxy's page, an object store's XML) says nothing that we need.
 	_ = json.Unmarshal(raw, &body)
-	se.Message = c.clean(body.Message)
+	se.Message = c.clean(words(body.Message))
+	if se.Message == "" {
+		se.Message = c.clean(words(body.Error))
+	}
 	for _, d := range details(body.Errors) {
 		se.Errors = append(se.Errors, Detail{c.clean(d.Resource), c.clean(d.Field), c.clean(d.Code), c.clean(d.Message)})
 	}
 	return se
+}
+
+// words reads a message that is one string, or as GitLab has it a list of strings or of strings by field.
+func words(raw json.RawMessage) string {
+	var one string
+	if json.Unmarshal(raw, &one) == nil {
+		return one
+	}
+	var list []string
+	if json.Unmarshal(raw, &list) == nil {
+		return strings.Join(list, "; ")
+	}
+	var fields map[string][]string
+	if json.Unmarshal(raw, &fields) != nil {
+		return ""
+	}
+	var parts []string
+	for _, field := range slices.Sorted(maps.Keys(fields)) {
+		parts = append(parts, field+" "+strings.Join(fields[field], ", "))
+	}
+	return strings.Join(parts, "; ")
 }
 
 // details reads GitHub's "errors", which holds objects, strings, or is one string.

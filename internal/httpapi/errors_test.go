@@ -40,6 +40,11 @@ func TestEachAnswerIsClassifiedOnce(t *testing.T) {
 			map[string]string{"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "1700000090"},
 			`{"message":"API rate limit exceeded for user ID 1."}`, "", true, 90 * time.Second,
 		},
+		{
+			"429 with nothing left until the reset, by GitLab's names", 429,
+			map[string]string{"RateLimit-Remaining": "0", "RateLimit-Reset": "1700000090"},
+			"", "", true, 90 * time.Second,
+		},
 		{"403 secondary limit by its text", 403, nil, secondary, "", true, time.Minute},
 		{"403 with calls left is a refusal", 403, map[string]string{"X-RateLimit-Remaining": "17"}, `{"message":"Must have admin rights"}`, "forbidden", false, 0},
 		{"401", 401, nil, `{"message":"Bad credentials"}`, "unauthorized", false, 0},
@@ -93,6 +98,29 @@ func TestARefusalCarriesTheAPIsWordsWithoutTheToken(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, se); diff != "" {
 		t.Errorf("StatusError differs (-want +got):\n%s", diff)
+	}
+}
+
+func TestAMessageMayBeAListOrBeAboutFields(t *testing.T) {
+	for body, want := range map[string]string{
+		`{"message":["one exists: !1"]}`:                                         "one exists: !1",
+		`{"message":["one","two"]}`:                                              "one; two",
+		`{"message":{"title":["is long","is bad"],"base":["is ` + token + `"]}}`: "base is [token]; title is long, is bad",
+		`{"error":"title is missing"}`:                                           "title is missing",
+		`{"error":["disabled"],"message":null}`:                                  "disabled",
+		`{"message":{"deep":{"er":1}}}`:                                          "",
+		`{"message":7}`:                                                          "",
+		`[]`:                                                                     "",
+	} {
+		srv := server(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusBadRequest)
+			_, _ = io.WriteString(w, body)
+		})
+		_, err := client(srv.URL).Get(t.Context(), "/x", nil, nil)
+		var se *httpapi.StatusError
+		if !errors.As(err, &se) || se.Message != want {
+			t.Errorf("%s: %v, want %q", body, err, want)
+		}
 	}
 }
 

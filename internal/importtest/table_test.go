@@ -77,13 +77,18 @@ var rules = []Rule{
 		Why:   "what a model says is a plan, and nothing here can carry it out",
 	},
 	{
+		From:  []string{"./internal/forge/gitea", "./internal/forge/gitlab"},
+		Never: []string{"os/exec", "database/sql", "./internal/store/...", "./internal/config", "./internal/gitrepo/...", "./internal/gitpush/...", "./internal/sandbox/..."},
+		Why:   "a forge's client speaks to its API and does nothing else",
+	},
+	{
 		From:  []string{"./internal/agentcmd"},
 		Never: []string{"./internal/httpapi", "./internal/config", "./internal/store/...", "./internal/forge/...", "./internal/gitpush/..."},
 		Why:   "an agent runs in the sandbox alone, and its credential is not even known here",
 	},
 	{
 		// These parse with libraries that know mail headers and HTTP's header type, so net is in them.
-		From:  []string{"./internal/patch", "./internal/policy", "./internal/fixplan/...", "./internal/webhook/..."},
+		From:  []string{"./internal/patch", "./internal/policy", "./internal/fixplan/...", "./internal/webhook/...", "./internal/origin"},
 		Never: []string{"os/exec", "database/sql", "github.com/jackc/...", "github.com/redis/...", "github.com/nats-io/...", "./internal/store/...", "./internal/httpapi"},
 		Why:   "a pure package has no input and output",
 	},

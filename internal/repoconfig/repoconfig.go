@@ -44,6 +44,8 @@ const (
 const (
 	maxChecks = 100
 	maxRun    = 8 << 10
+	// maxPrepare is how many commands may prepare a check.
+	maxPrepare = 20
 )
 
 // Config is a repository's settings.
@@ -55,6 +57,13 @@ type Config struct {
 	Policy  Policy   `yaml:"policy"`
 	// CustomFixers are the repository's own.
 	CustomFixers []CustomFixer `yaml:"custom_fixers"`
+	// Prepare are the commands that fetch what the checks need, with a network and before there is a patch. Without them
+	// the manifests say what is fetched; an empty list is for nothing at all.
+	Prepare *[]string `yaml:"prepare"`
+	// InstallScripts lets the packages that Prepare installs run their scripts.
+	InstallScripts bool `yaml:"install_scripts"`
+	// Rerun is false where a provider must not be asked to run a failure again that the code is not to blame for.
+	Rerun *bool `yaml:"rerun"`
 }
 
 // Check names the command that is red when a workflow's job is red. An empty Workflow or Job fits every one.
@@ -121,7 +130,7 @@ func explain(err error) error {
 	}
 	advice := "correct it"
 	if strings.Contains(e.GetMessage(), "unknown field") {
-		advice = "remove it or correct its name; known are version, mode, checks (workflow, job, run), fixers, custom_fixers (name, when, tool, fix, touches, check) and policy (allow, forbid, max_files, max_added_lines, max_removed_lines, max_bytes, max_safe_danger)"
+		advice = "remove it or correct its name; known are version, mode, checks (workflow, job, run), fixers, custom_fixers (name, when, tool, fix, touches, check), prepare, install_scripts, rerun and policy (allow, forbid, max_files, max_added_lines, max_removed_lines, max_bytes, max_safe_danger)"
 	}
 	return fmt.Errorf("%s, line %d: %s: %s", Path, e.GetToken().Position.Line, firstLine(e.GetMessage()), advice)
 }
@@ -158,7 +167,29 @@ func (c *Config) validate(data []byte) error {
 	if err := c.validateCustom(data); err != nil {
 		return err
 	}
+	if err := c.validatePrepare(data); err != nil {
+		return err
+	}
 	return policyProblem(data, "$.policy", c.Policy)
+}
+
+func (c *Config) validatePrepare(data []byte) error {
+	var commands []string
+	if c.Prepare != nil {
+		commands = *c.Prepare
+	}
+	switch {
+	case len(commands) > maxPrepare:
+		return at(data, "$.prepare", "%d commands to prepare: write at most %d", len(commands), maxPrepare)
+	case c.InstallScripts && len(commands) == 0:
+		return at(data, "$.install_scripts", "install_scripts is for the commands of prepare: write those too")
+	}
+	for i, command := range commands {
+		if badCommand(command) {
+			return at(data, fmt.Sprintf("$.prepare[%d]", i), "command %d of prepare is not usable: write one such as npm ci", i+1)
+		}
+	}
+	return nil
 }
 
 // policyProblem says what is wrong with a policy whose settings are below a path.
@@ -217,6 +248,10 @@ func (c *Config) CheckFor(workflow, job string) (string, bool) {
 func sameWorkflow(want, have string) bool {
 	return strings.EqualFold(want, have) || (strings.Contains(have, "/") && strings.EqualFold(want, path.Base(have)))
 }
+
+// Reruns says whether a provider may be asked to run a failure again: where pull requests may be opened, unless the
+// file says no.
+func (c *Config) Reruns() bool { return c.Mode == ModePR && (c.Rerun == nil || *c.Rerun) }
 
 // Allows says whether the repository lets a fixer work; without a list, all may.
 func (c *Config) Allows(fixer string) bool {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/sre-agent/sre-agent/internal/run"
@@ -32,43 +33,21 @@ const (
 // name instead when the run is not to be had. Redis may be wiped at any time: the repository's limit is checked
 // here too, under the repository row's lock.
 func (s *Store) ClaimRun(ctx context.Context, c Claim) (claimed Run, refused string, err error) {
-	err = s.inTx(ctx, "claim run", func(q *db.Queries) error {
-		repo, err := q.LockRepositoryOfRun(ctx, c.RunID)
-		if errors.Is(one(err), ErrNotFound) {
-			refused = RefusedStale
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		running, err := q.CountRunning(ctx, repo)
-		if err != nil {
-			return err
-		}
-		if running >= int64(c.Limits.PerRepository) {
-			refused = RefusedNoSlot
-			return nil
-		}
-		row, err := q.ClaimRun(ctx, db.ClaimRunParams{
-			ID: c.RunID, Fence: c.Fence, Holder: c.Holder, TtlSeconds: c.TTL.Seconds(),
-			MaxAttempts: int32(c.Limits.MaxAttempts), CooldownSeconds: c.Limits.Cooldown.Seconds(),
-			MaxBackoffSeconds: c.Limits.MaxBackoff.Seconds(), BaseBackoffSeconds: c.Limits.BaseBackoff.Seconds(),
-		})
-		if errors.Is(one(err), ErrNotFound) {
-			refused = RefusedStale
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if claimed, err = decodeRun(row); err != nil {
-			return err
-		}
-		return q.StartAttempt(ctx, db.StartAttemptParams{
-			RunID: row.ID, Fence: row.Fence, Number: &row.AttemptCount, Holder: c.Holder,
-		})
+	row, err := s.q.ClaimRun(ctx, db.ClaimRunParams{
+		ID: c.RunID, Fence: c.Fence, Holder: c.Holder, TtlSeconds: c.TTL.Seconds(), SlotLimit: int32(c.Limits.PerRepository),
+		MaxAttempts: int32(c.Limits.MaxAttempts), CooldownSeconds: c.Limits.Cooldown.Seconds(),
+		MaxBackoffSeconds: c.Limits.MaxBackoff.Seconds(), BaseBackoffSeconds: c.Limits.BaseBackoff.Seconds(),
 	})
-	return claimed, refused, err
+	switch {
+	case errors.Is(one(err), ErrNotFound):
+		return Run{}, RefusedStale, nil
+	case err != nil:
+		return Run{}, "", fmt.Errorf("claim run %d: %w", c.RunID, err)
+	case row.Holder == nil || *row.Holder != c.Holder:
+		return Run{}, RefusedNoSlot, nil
+	}
+	claimed, err = decodeRun(row)
+	return claimed, "", err
 }
 
 // Defer puts a rung run back to waiting: it could not start now. ErrFenced: it has moved on.
@@ -89,18 +68,24 @@ type End struct {
 	Fingerprint string
 	// Evidence is the stages' results as a JSON array.
 	Evidence json.RawMessage
+	// Rerun says that the provider is to be asked to run it once more; its reason is then infrastructure or flaky.
+	Rerun bool
 }
 
 // EndRun ends a run from the hands of its runner.
 func (s *Store) EndRun(ctx context.Context, id, fence int64, e End) error {
+	p := endParams(id, fence, e)
+	end := db.EndAttemptedRunParams{
+		ID: id, Fence: fence, State: p.State, Reason: p.Reason, Explanation: p.Explanation, Fingerprint: p.Fingerprint, Evidence: evidence(e.Evidence),
+	}
+	if !e.Rerun {
+		return changed(s.q.EndAttemptedRun(ctx, end))
+	}
 	return s.inTx(ctx, "end run", func(q *db.Queries) error {
-		err := changed(q.EndAttempt(ctx, db.EndAttemptParams{
-			RunID: id, Fence: fence, Outcome: string(e.State), Reason: e.Reason, Evidence: evidence(e.Evidence),
-		}))
-		if err != nil {
+		if err := changed(q.EndAttemptedRun(ctx, end)); err != nil {
 			return err
 		}
-		return changed(q.EndRun(ctx, endParams(id, fence, e)))
+		return q.WantRerun(ctx, db.WantRerunParams{RunID: id, Why: e.Reason})
 	})
 }
 

@@ -74,7 +74,7 @@ func TestEachFencedWriteRefusesAnOlderFenceByItself(t *testing.T) {
 		write func(ctx context.Context, r store.Run, fence int64) (int64, error)
 	}{
 		{"claim", run.Ready, func(ctx context.Context, r store.Run, fence int64) (int64, error) {
-			_, err := q.ClaimRun(ctx, db.ClaimRunParams{ID: r.ID, Fence: fence, Holder: "x", TtlSeconds: 60, MaxAttempts: 3})
+			_, err := q.ClaimRun(ctx, db.ClaimRunParams{ID: r.ID, Fence: fence, Holder: "x", TtlSeconds: 60, SlotLimit: 2, MaxAttempts: 3})
 			return rows(err)
 		}},
 		{"defer", run.Ready, func(ctx context.Context, r store.Run, fence int64) (int64, error) {
@@ -85,6 +85,9 @@ func TestEachFencedWriteRefusesAnOlderFenceByItself(t *testing.T) {
 		}},
 		{"end the attempt", run.Running, func(ctx context.Context, r store.Run, fence int64) (int64, error) {
 			return q.EndAttempt(ctx, db.EndAttemptParams{RunID: r.ID, Fence: fence, Outcome: "declined", Evidence: none})
+		}},
+		{"end the run with its attempt", run.Running, func(ctx context.Context, r store.Run, fence int64) (int64, error) {
+			return q.EndAttemptedRun(ctx, db.EndAttemptedRunParams{ID: r.ID, Fence: fence, State: "declined", Reason: "x", Evidence: none})
 		}},
 		{"end the run", run.Running, func(ctx context.Context, r store.Run, fence int64) (int64, error) {
 			return q.EndRun(ctx, db.EndRunParams{ID: r.ID, Fence: fence, State: "declined", Reason: "x"})

@@ -70,6 +70,7 @@ type History struct {
 	Fix         *db.Fix
 	Publication *db.Publication
 	Actions     []db.Action
+	Rerun       *db.Rerun
 }
 
 // History returns all that is recorded about a run.
@@ -91,6 +92,9 @@ func (s *Store) History(ctx context.Context, id int64) (History, error) {
 		return h, fmt.Errorf("fix of run %d: %w", id, err)
 	}
 	if h.Publication, err = s.Publication(ctx, id); err != nil {
+		return h, err
+	}
+	if h.Rerun, err = s.Rerun(ctx, id); err != nil {
 		return h, err
 	}
 	if h.Actions, err = s.q.ActionsOfRun(ctx, id); err != nil {

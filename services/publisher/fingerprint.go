@@ -45,12 +45,11 @@ func (s *Service) refusal(ctx context.Context, r store.Run) (*ending, error) {
 
 // follow ends a run whose trouble another run's pull request stands for. The forge says how that one is now: open
 // makes this run a follower, closed is a no to both, and merged makes way for another try.
-func (s *Service) follow(ctx context.Context, r store.Run, holder db.Publication) (ending, error) {
+func (s *Service) follow(ctx context.Context, at Target, r store.Run, holder db.Publication) (ending, error) {
 	if holder.PrUrl == nil {
 		return ending{}, fmt.Errorf("run %d is publishing a fix of the same trouble right now", holder.RunID)
 	}
-	repo := r.Failure.Repository
-	prs, err := s.Forge.FindPullRequests(ctx, repo.Owner, repo.Name, holder.Branch)
+	prs, err := at.Forge.FindPullRequests(ctx, at.Owner, at.Name, holder.Branch)
 	if err != nil {
 		return ending{}, fmt.Errorf("look for pull requests of %s: %w", holder.Branch, err)
 	}
@@ -85,14 +84,13 @@ const maxReopened = 3
 
 // reopened ends a run whose trouble a pull request of ours stands for again: a person had closed it, and opened it
 // once more. From then on the record says so.
-func (s *Service) reopened(ctx context.Context, r store.Run) (*ending, error) {
+func (s *Service) reopened(ctx context.Context, at Target, r store.Run) (*ending, error) {
 	closed, err := s.Store.ClosedPublications(ctx, fingerprint(r), maxReopened)
 	if err != nil {
 		return nil, err
 	}
-	repo := r.Failure.Repository
 	for _, pub := range closed {
-		prs, err := s.Forge.FindPullRequests(ctx, repo.Owner, repo.Name, pub.Branch)
+		prs, err := at.Forge.FindPullRequests(ctx, at.Owner, at.Name, pub.Branch)
 		if err != nil {
 			return nil, fmt.Errorf("look for pull requests of %s: %w", pub.Branch, err)
 		}

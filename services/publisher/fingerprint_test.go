@@ -117,7 +117,7 @@ func (r *rig) foreignPR(branch string) int {
 	r.git("commit", "-qm", "foreign")
 	r.git("push", "-qf", r.url(), "HEAD:refs/heads/"+branch)
 	r.git("reset", "-q", "--hard", "HEAD~1")
-	pr, err := r.Forge.CreatePullRequest(r.t.Context(), "acme", "hello", forge.NewPullRequest{Title: "mine", Head: branch, Base: "main", Body: "mine"})
+	pr, err := r.hub.CreatePullRequest(r.t.Context(), "acme", "hello", forge.NewPullRequest{Title: "mine", Head: branch, Base: "main", Body: "mine"})
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -9,8 +9,10 @@ import (
 	"github.com/sre-agent/sre-agent/internal/fault"
 	"github.com/sre-agent/sre-agent/internal/gitpush"
 	"github.com/sre-agent/sre-agent/internal/gitrepo"
+	"github.com/sre-agent/sre-agent/internal/origin"
 	"github.com/sre-agent/sre-agent/internal/patch"
 	"github.com/sre-agent/sre-agent/internal/policy"
+	"github.com/sre-agent/sre-agent/internal/repoconfig"
 	"github.com/sre-agent/sre-agent/internal/scan"
 )
 
@@ -19,21 +21,21 @@ type Mirrors struct {
 	Push *gitpush.Pusher
 	// Dir holds the mirrors.
 	Dir string
-	// Remote says where a repository is pushed to, with the token that may write.
-	Remote func(owner, name string) gitrepo.Remote
+	// Remote says how a repository is pushed to, with the token that may write.
+	Remote func(origin.Place) gitrepo.Remote
 	// Name and Email are the author of every commit.
 	Name, Email string
 }
 
-func (m *Mirrors) open(ctx context.Context, repo ci.Repository) (*gitrepo.Mirror, gitrepo.Remote, error) {
-	remote := m.Remote(repo.Owner, repo.Name)
-	mirror, err := m.Push.OpenMirror(ctx, filepath.Join(m.Dir, "github-"+ci.ShortKey(repo.ID)), remote)
+func (m *Mirrors) open(ctx context.Context, at origin.Place) (*gitrepo.Mirror, gitrepo.Remote, error) {
+	remote := m.Remote(at)
+	mirror, err := m.Push.OpenMirror(ctx, filepath.Join(m.Dir, at.Forge+"-"+ci.ShortKey(at.GitURL)), remote)
 	return mirror, remote, err
 }
 
 // Commit implements Git.
-func (m *Mirrors) Commit(ctx context.Context, repo ci.Repository, c Commit) (string, error) {
-	mirror, _, err := m.open(ctx, repo)
+func (m *Mirrors) Commit(ctx context.Context, at origin.Place, c Commit) (string, error) {
+	mirror, _, err := m.open(ctx, at)
 	if err != nil {
 		return "", err
 	}
@@ -43,13 +45,37 @@ func (m *Mirrors) Commit(ctx context.Context, repo ci.Repository, c Commit) (str
 }
 
 // RemoteHead implements Git.
-func (m *Mirrors) RemoteHead(ctx context.Context, repo ci.Repository, branch string) (id string, exists bool, err error) {
-	return m.Push.RemoteHead(ctx, m.Remote(repo.Owner, repo.Name), branch)
+func (m *Mirrors) RemoteHead(ctx context.Context, at origin.Place, branch string) (id string, exists bool, err error) {
+	return m.Push.RemoteHead(ctx, m.Remote(at), branch)
+}
+
+// Settings implements Git.
+func (m *Mirrors) Settings(ctx context.Context, at origin.Place, branch string) (*repoconfig.Config, error) {
+	mirror, _, err := m.open(ctx, at)
+	if err != nil {
+		return nil, err
+	}
+	head := mirror.DefaultHead
+	if branch != "" {
+		head = func(ctx context.Context) (string, error) { return mirror.BranchHead(ctx, branch) }
+	}
+	commit, err := head(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := mirror.Fetch(ctx, commit); err != nil {
+		return nil, err
+	}
+	data, _, err := mirror.ReadFile(ctx, commit, repoconfig.Path, repoconfig.MaxBytes)
+	if err != nil {
+		return nil, err
+	}
+	return repoconfig.Parse(data)
 }
 
 // PushNew implements Git.
-func (m *Mirrors) PushNew(ctx context.Context, repo ci.Repository, commit, branch string) error {
-	mirror, remote, err := m.open(ctx, repo)
+func (m *Mirrors) PushNew(ctx context.Context, at origin.Place, commit, branch string) error {
+	mirror, remote, err := m.open(ctx, at)
 	if err != nil {
 		return err
 	}

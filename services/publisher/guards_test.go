@@ -133,7 +133,7 @@ func TestAPullRequestWithoutOurIntentIsNotAdopted(t *testing.T) {
 	r := newRig(t)
 	r.write("mine.txt", "a person's work\n")
 	r.push(r.branch(), "foreign")
-	_, err := r.Forge.CreatePullRequest(t.Context(), "acme", "hello", forge.NewPullRequest{
+	_, err := r.hub.CreatePullRequest(t.Context(), "acme", "hello", forge.NewPullRequest{
 		Title: "mine", Head: r.branch(), Base: "main", Body: "mine",
 	})
 	if err != nil {
@@ -165,7 +165,7 @@ func TestAPullRequestThatAppearsMeanwhileIsAdopted(t *testing.T) {
 	r.Handle(t.Context(), &streams.Message{Type: streams.TypeFix, RunID: r.run.ID})
 	r.exec("update runs set not_before = now() where state = 'fixed'")
 	s := r.publisher()
-	s.Forge = blind{s.Forge, new(bool)}
+	s.Target = r.at(blind{r.hub, new(bool)})
 	s.Handle(t.Context(), &streams.Message{Type: streams.TypeFix, RunID: r.run.ID})
 	if got := r.state(r.run.ID); got.State != "published" || len(r.prs()) != 1 {
 		t.Errorf("the forge's word was not taken: %s(%s) %s, %d pull requests", got.State, got.Reason, got.Explanation, len(r.prs()))

@@ -34,8 +34,12 @@ func (s *Service) publish(ctx context.Context, r store.Run) (ending, error) {
 	if err := s.review(ctx, r, fix); err != nil {
 		return ending{}, err
 	}
+	at, err := s.Target(r.Failure)
+	if err != nil {
+		return ending{}, err
+	}
 	branch := Branch(r.Failure, int(r.Generation))
-	found, err := s.existing(ctx, r, branch)
+	found, err := s.existing(ctx, at, r, branch)
 	if err != nil || found != nil {
 		return orEmpty(found), err
 	}
@@ -43,18 +47,18 @@ func (s *Service) publish(ctx context.Context, r store.Run) (ending, error) {
 	if err != nil || refusal != nil {
 		return orEmpty(refusal), err
 	}
-	again, err := s.reopened(ctx, r)
+	again, err := s.reopened(ctx, at, r)
 	if err != nil || again != nil {
 		return orEmpty(again), err
 	}
-	stale, err := s.stale(ctx, r)
+	stale, err := s.stale(ctx, at, r)
 	if err != nil || stale != nil {
 		return orEmpty(stale), err
 	}
-	pub, err := s.intend(ctx, r, fix, branch)
+	pub, err := s.intend(ctx, at, r, fix, branch)
 	var taken *store.FingerprintTakenError
 	if errors.As(err, &taken) {
-		return s.follow(ctx, r, taken.Holder)
+		return s.follow(ctx, at, r, taken.Holder)
 	}
 	var no *store.FingerprintRefusedError
 	if errors.As(err, &no) {
@@ -63,10 +67,10 @@ func (s *Service) publish(ctx context.Context, r store.Run) (ending, error) {
 	if err != nil {
 		return ending{}, err
 	}
-	if err := s.push(ctx, r, pub); err != nil {
+	if err := s.push(ctx, at, r, pub); err != nil {
 		return ending{}, err
 	}
-	return s.open(ctx, r, fix, pub)
+	return s.open(ctx, at, r, fix, pub)
 }
 
 func orEmpty(e *ending) ending {
@@ -89,9 +93,8 @@ func (s *Service) review(ctx context.Context, r store.Run, fix db.Fix) error {
 
 // existing looks for a pull request of our branch in every state. One that is not ours took the branch's name: it is
 // left alone, and so is the branch.
-func (s *Service) existing(ctx context.Context, r store.Run, branch string) (*ending, error) {
-	repo := r.Failure.Repository
-	prs, err := s.Forge.FindPullRequests(ctx, repo.Owner, repo.Name, branch)
+func (s *Service) existing(ctx context.Context, at Target, r store.Run, branch string) (*ending, error) {
+	prs, err := at.Forge.FindPullRequests(ctx, at.Owner, at.Name, branch)
 	if err != nil {
 		return nil, fmt.Errorf("look for pull requests of %s: %w", branch, err)
 	}
@@ -147,9 +150,9 @@ func receipt(state string, pr forge.PullRequest) ending {
 }
 
 // stale ends a run whose branch has moved on since the failing commit: whoever pushed may have fixed it.
-func (s *Service) stale(ctx context.Context, r store.Run) (*ending, error) {
+func (s *Service) stale(ctx context.Context, at Target, r store.Run) (*ending, error) {
 	f := r.Failure
-	head, err := s.Forge.BranchHead(ctx, f.Repository.Owner, f.Repository.Name, f.Branch)
+	head, err := at.Forge.BranchHead(ctx, at.Owner, at.Name, f.Branch)
 	switch {
 	case errors.Is(err, forge.ErrNoBranch):
 		e := refused(run.Superseded, "branch_deleted", "the branch "+f.Branch+" is gone")
@@ -164,12 +167,12 @@ func (s *Service) stale(ctx context.Context, r store.Run) (*ending, error) {
 }
 
 // intend writes the intent, with the commit's id, before anything is pushed.
-func (s *Service) intend(ctx context.Context, r store.Run, fix db.Fix, branch string) (db.Publication, error) {
+func (s *Service) intend(ctx context.Context, at Target, r store.Run, fix db.Fix, branch string) (db.Publication, error) {
 	report, err := evidence.Parse(fix.Evidence)
 	if err != nil {
 		return db.Publication{}, fault.Perm("bad_evidence", err)
 	}
-	id, err := s.Git.Commit(ctx, r.Failure.Repository, Commit{
+	id, err := s.Git.Commit(ctx, at.Place, Commit{
 		Base: fix.BaseCommit, Diff: fix.Diff, Message: commitMessage(r, fix, report), When: fix.CreatedAt,
 	})
 	if err != nil {
@@ -188,17 +191,16 @@ func (s *Service) intend(ctx context.Context, r store.Run, fix db.Fix, branch st
 }
 
 // push makes sure that our branch is on the forge at our commit, and never moves anybody else's.
-func (s *Service) push(ctx context.Context, r store.Run, pub db.Publication) error {
-	repo := r.Failure.Repository
-	head, exists, err := s.Git.RemoteHead(ctx, repo, pub.Branch)
+func (s *Service) push(ctx context.Context, at Target, r store.Run, pub db.Publication) error {
+	head, exists, err := s.Git.RemoteHead(ctx, at.Place, pub.Branch)
 	if err != nil {
 		return fmt.Errorf("head of %s: %w", pub.Branch, err)
 	}
 	if !exists {
-		err = s.Git.PushNew(ctx, repo, pub.CommitID, pub.Branch)
+		err = s.Git.PushNew(ctx, at.Place, pub.CommitID, pub.Branch)
 		if errors.Is(err, ErrBranchMoved) {
 			// Somebody pushed in between; or our own push got through and its reply did not.
-			head, exists, err = s.Git.RemoteHead(ctx, repo, pub.Branch)
+			head, exists, err = s.Git.RemoteHead(ctx, at.Place, pub.Branch)
 		} else if err == nil {
 			head, exists = pub.CommitID, true
 		}
@@ -216,17 +218,16 @@ func (s *Service) push(ctx context.Context, r store.Run, pub db.Publication) err
 }
 
 // open creates the pull request, or finds that it exists.
-func (s *Service) open(ctx context.Context, r store.Run, fix db.Fix, pub db.Publication) (ending, error) {
+func (s *Service) open(ctx context.Context, at Target, r store.Run, fix db.Fix, pub db.Publication) (ending, error) {
 	report, err := evidence.Parse(fix.Evidence)
 	if err != nil {
 		return ending{}, fault.Perm("bad_evidence", err)
 	}
-	repo := r.Failure.Repository
-	pr, err := s.Forge.CreatePullRequest(ctx, repo.Owner, repo.Name, forge.NewPullRequest{
+	pr, err := at.Forge.CreatePullRequest(ctx, at.Owner, at.Name, forge.NewPullRequest{
 		Title: title(fix), Head: pub.Branch, Base: pub.BaseBranch, Body: body(r, fix, report), Draft: s.Draft,
 	})
 	if errors.Is(err, forge.ErrExists) {
-		found, err := s.existing(ctx, r, pub.Branch)
+		found, err := s.existing(ctx, at, r, pub.Branch)
 		if err == nil && found == nil {
 			err = errors.New("the forge says that the pull request exists and does not list it")
 		}

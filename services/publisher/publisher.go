@@ -17,8 +17,9 @@ import (
 
 	"github.com/sre-agent/sre-agent/internal/ci"
 	"github.com/sre-agent/sre-agent/internal/fault"
-	"github.com/sre-agent/sre-agent/internal/forge"
 	"github.com/sre-agent/sre-agent/internal/lease"
+	"github.com/sre-agent/sre-agent/internal/origin"
+	"github.com/sre-agent/sre-agent/internal/repoconfig"
 	"github.com/sre-agent/sre-agent/internal/run"
 	"github.com/sre-agent/sre-agent/internal/store"
 	"github.com/sre-agent/sre-agent/internal/store/db"
@@ -44,21 +45,16 @@ type Store interface {
 	GiveBackPublication(ctx context.Context, id, fence int64, g store.GiveBack) error
 }
 
-// Forge finds and opens pull requests.
-type Forge interface {
-	FindPullRequests(ctx context.Context, owner, name, branch string) ([]forge.PullRequest, error)
-	CreatePullRequest(ctx context.Context, owner, name string, pr forge.NewPullRequest) (forge.PullRequest, error)
-	BranchHead(ctx context.Context, owner, name, branch string) (string, error)
-}
-
 // Git builds the commit in a bare repository and pushes it.
 type Git interface {
 	// Commit builds the commit of a diff on a base; the same input gives the same id.
-	Commit(ctx context.Context, repo ci.Repository, c Commit) (id string, err error)
+	Commit(ctx context.Context, at origin.Place, c Commit) (id string, err error)
 	// RemoteHead is where a branch stands on the forge.
-	RemoteHead(ctx context.Context, repo ci.Repository, branch string) (id string, exists bool, err error)
+	RemoteHead(ctx context.Context, at origin.Place, branch string) (id string, exists bool, err error)
 	// PushNew creates a branch at a commit; it fails with ErrBranchMoved when the branch exists.
-	PushNew(ctx context.Context, repo ci.Repository, commit, branch string) error
+	PushNew(ctx context.Context, at origin.Place, commit, branch string) error
+	// Settings are the repository's own as they are on a branch now; an empty name is the default branch.
+	Settings(ctx context.Context, at origin.Place, branch string) (*repoconfig.Config, error)
 }
 
 // Commit is what Git.Commit builds.
@@ -80,8 +76,9 @@ type Emitter interface {
 
 // Service handles the doorbells of FIXES.
 type Service struct {
-	Store    Store
-	Forge    Forge
+	Store Store
+	// Target says where the pull requests of a failure's repository are opened.
+	Target   func(ci.Failure) (Target, error)
 	Git      Git
 	Review   Reviewer
 	Events   Emitter

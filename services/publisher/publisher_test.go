@@ -14,10 +14,12 @@ import (
 
 	"github.com/sre-agent/sre-agent/internal/ci"
 	"github.com/sre-agent/sre-agent/internal/evidence"
+	"github.com/sre-agent/sre-agent/internal/forge"
 	"github.com/sre-agent/sre-agent/internal/forge/forgetest"
 	"github.com/sre-agent/sre-agent/internal/forge/github"
 	"github.com/sre-agent/sre-agent/internal/gitpush"
 	"github.com/sre-agent/sre-agent/internal/gitrepo"
+	"github.com/sre-agent/sre-agent/internal/origin"
 	"github.com/sre-agent/sre-agent/internal/patch"
 	"github.com/sre-agent/sre-agent/internal/policy"
 	"github.com/sre-agent/sre-agent/internal/redact"
@@ -38,6 +40,7 @@ type rig struct {
 	t      *testing.T
 	st     *store.Store
 	forge  *forgetest.Server
+	hub    *hub
 	tel    *telemetry.Test
 	run    store.Run
 	clone  string
@@ -75,6 +78,7 @@ func newRig(t *testing.T) *rig {
 	}
 	t.Cleanup(st.Close)
 	r := &rig{t: t, st: st, forge: srv, tel: telemetry.NewTest(), clone: t.TempDir()}
+	r.hub = &hub{Client: github.New(srv.APIURL(), token, nil), checks: forge.ChecksRed}
 	r.Service = r.publisher()
 	r.git("init", "-q", "-b", "main")
 	r.write("hello.txt", "hello\n")
@@ -96,12 +100,10 @@ func (r *rig) publisher() *publisher.Service {
 		r.t.Fatal(err)
 	}
 	return &publisher.Service{
-		Store: r.st, Forge: github.New(r.forge.APIURL(), token, nil), Review: publisher.Rules{Scanner: scanner, Policy: policy.Default()}, Events: silent{},
+		Store: r.st, Target: r.at(r.hub), Review: publisher.Rules{Scanner: scanner, Policy: policy.Default()}, Events: silent{},
 		Git: &publisher.Mirrors{
 			Push: push, Dir: r.t.TempDir(), Name: "sre-agent", Email: "sre-agent@example.org",
-			Remote: func(owner, name string) gitrepo.Remote {
-				return gitrepo.Remote{URL: r.forge.URL() + "/" + owner + "/" + name + ".git", Token: token}
-			},
+			Remote: func(at origin.Place) gitrepo.Remote { return gitrepo.Remote{URL: at.GitURL, Token: token} },
 		},
 		Counters: r.tel.Counters, Log: r.tel.Log, Holder: "test", TTL: time.Minute, Redact: redact.New([]string{token}).String,
 	}

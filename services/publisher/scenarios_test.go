@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sre-agent/sre-agent/internal/ci"
 	"github.com/sre-agent/sre-agent/internal/forge/forgetest"
+	"github.com/sre-agent/sre-agent/internal/origin"
 	"github.com/sre-agent/sre-agent/internal/run"
 	"github.com/sre-agent/sre-agent/services/publisher"
 	"github.com/sre-agent/sre-agent/streams"
@@ -19,13 +19,13 @@ type paused struct {
 	meanwhile func()
 }
 
-func (p *paused) PushNew(ctx context.Context, repo ci.Repository, commit, branch string) error {
+func (p *paused) PushNew(ctx context.Context, at origin.Place, commit, branch string) error {
 	if p.meanwhile != nil {
 		p.meanwhile()
 		p.meanwhile = nil
 	}
 	// A process that was stopped does not notice that its context has ended: it goes on with what it was about to do.
-	return p.Git.PushNew(context.WithoutCancel(ctx), repo, commit, branch)
+	return p.Git.PushNew(context.WithoutCancel(ctx), at, commit, branch)
 }
 
 // TestAPublisherStoppedBetweenItsFenceAndItsPush: another one publishes meanwhile; the first one wakes up, pushes

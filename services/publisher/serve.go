@@ -6,12 +6,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/sre-agent/sre-agent/internal/config"
 	"github.com/sre-agent/sre-agent/internal/forge/github"
 	"github.com/sre-agent/sre-agent/internal/gitpush"
-	"github.com/sre-agent/sre-agent/internal/gitrepo"
+	"github.com/sre-agent/sre-agent/internal/origin"
 	"github.com/sre-agent/sre-agent/internal/parts"
 	"github.com/sre-agent/sre-agent/internal/program"
 	"github.com/sre-agent/sre-agent/internal/repoconfig"
@@ -22,7 +23,8 @@ import (
 // Serve builds the service from its environment and runs it until ctx ends.
 func Serve(ctx context.Context, env *program.Env) error {
 	cfg := env.Config
-	mirrors, err := newMirrors(env)
+	forges := writers(cfg)
+	mirrors, err := newMirrors(env, forges)
 	if err != nil {
 		return fmt.Errorf("publisher: %w", err)
 	}
@@ -46,8 +48,19 @@ func Serve(ctx context.Context, env *program.Env) error {
 	defer bus.Close()
 	p.Announce(env, bus.Ready)
 	service := &Service{
-		Store: p.Store, Forge: github.New(cfg.GitHubAPIURL, cfg.WriteToken.Reveal(), nil), Git: mirrors, Review: Rules{Scanner: scanner, Policy: rules},
+		Store: p.Store, Target: Targets(origin.Forges(cfg), forges), Git: mirrors, Review: Rules{Scanner: scanner, Policy: rules},
 		Events: bus, Counters: env.Telemetry.Counters, Log: env.Log, Holder: env.Holder, TTL: leaseOf(cfg), Redact: env.Redact.String, Draft: cfg.PullRequestDraft,
+	}
+	if cfg.RerunFailed {
+		reruns := &Reruns{
+			Store: p.Store, Providers: map[string]Rerunner{"github": github.New(cfg.GitHubAPIURL, cfg.WriteToken.Reveal(), nil)},
+			Events: bus, Log: env.Log, Redact: env.Redact.String,
+		}
+		looping, stop := context.WithCancel(ctx)
+		var loop sync.WaitGroup
+		loop.Go(func() { reruns.Loop(looping) })
+		defer loop.Wait()
+		defer stop()
 	}
 	return bus.Consume(ctx, streams.Worker{
 		Consumer: streams.PublisherConsumer, Workers: cfg.PublisherWorkers, Handle: service.Handle, Grace: cfg.ShutdownGrace(),
@@ -59,7 +72,7 @@ func Serve(ctx context.Context, env *program.Env) error {
 // defaults, and the sweeper needs some of them.
 func leaseOf(cfg *config.Config) time.Duration { return max(cfg.LeaseTTL()*2/3, 3*time.Second) }
 
-func newMirrors(env *program.Env) (*Mirrors, error) {
+func newMirrors(env *program.Env, forges map[string]Writer) (*Mirrors, error) {
 	cfg := env.Config
 	push, err := gitpush.New("", env.Log)
 	if err != nil {
@@ -72,5 +85,5 @@ func newMirrors(env *program.Env) (*Mirrors, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("DATA_DIR: %w", err)
 	}
-	return &Mirrors{Push: push, Dir: dir, Remote: gitrepo.Below(cfg.GitHubGitURL, cfg.WriteToken.Reveal()), Name: cfg.AgentName, Email: cfg.AgentEmail}, nil
+	return &Mirrors{Push: push, Dir: dir, Remote: remotes(forges), Name: cfg.AgentName, Email: cfg.AgentEmail}, nil
 }

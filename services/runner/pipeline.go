@@ -20,6 +20,7 @@ import (
 	"github.com/sre-agent/sre-agent/internal/fixplan"
 	"github.com/sre-agent/sre-agent/internal/gitrepo"
 	"github.com/sre-agent/sre-agent/internal/joblog"
+	"github.com/sre-agent/sre-agent/internal/origin"
 	"github.com/sre-agent/sre-agent/internal/patch"
 	"github.com/sre-agent/sre-agent/internal/policy"
 	"github.com/sre-agent/sre-agent/internal/repoconfig"
@@ -69,12 +70,13 @@ type FixPipeline struct {
 	Redact Redactor
 	// Dir holds the mirrors, the caches and the throwaway trees.
 	Dir string
-	// Remote says where a failure's repository is fetched from, with the read-only token, and whether the publisher can
-	// open a pull request there.
-	Remote func(ci.Failure) (remote gitrepo.Remote, publishes bool, err error)
+	// Remote says where a failure's repository is, and how it is fetched from there with the read-only token.
+	Remote func(ci.Failure) (gitrepo.Remote, origin.Place, error)
 	Limits sandbox.Limits
 	// GoProxy is the module proxy of the steps that have a network.
 	GoProxy string
+	// Rerun says that a failure which no change mends may be run again by its provider.
+	Rerun bool
 	// OnStage is told of each stage as it ends.
 	OnStage  func(ctx context.Context, r store.Run, s evidence.Stage)
 	Counters *telemetry.Counters
@@ -106,6 +108,7 @@ func (p *FixPipeline) stages() []stage {
 type work struct {
 	run      store.Run
 	dir      string
+	place    origin.Place
 	mirror   *gitrepo.Mirror
 	settings *repoconfig.Config
 	job      joblog.Job
@@ -185,7 +188,13 @@ func (p *FixPipeline) ended(s stage, w *work, err error) Result {
 		return res
 	}
 	res.State, res.Reason, res.Explanation = stateOf(s, err), reason, p.detail(err)
+	res.Rerun = p.Rerun && w.settings.Reruns() && passing(reason)
 	return res
+}
+
+// passing says whether a run ended with what another try of the same job may well get over.
+func passing(reason string) bool {
+	return reason == string(failure.Infrastructure) || reason == string(failure.Flaky)
 }
 
 func (p *FixPipeline) fixed(w *work) Result {

@@ -54,6 +54,9 @@ func (p *FixPipeline) propose(ctx context.Context, w *work) error {
 		return err
 	}
 	plan := fix.Plan{Check: check, CheckCommand: command, CheckFrom: from, Dir: "."}
+	if err := p.prepareCheck(ctx, w, &plan); err != nil {
+		return err
+	}
 	in, err := p.question(ctx, w)
 	if err != nil {
 		return err

@@ -75,7 +75,9 @@ type Result struct {
 	Fingerprint string
 	Fix         store.Fix
 	Evidence    json.RawMessage
-	Err         error
+	// Rerun asks for one more run by the provider.
+	Rerun bool
+	Err   error
 	// RetryAfter is how long whoever failed asked us to wait.
 	RetryAfter time.Duration
 }
@@ -228,7 +230,7 @@ func (s *Service) settle(ctx context.Context, r store.Run, res Result) streams.O
 			return s.Store.SaveFix(ctx, r.ID, r.Fence, res.Fix)
 		default:
 			return s.Store.EndRun(ctx, r.ID, r.Fence, store.End{
-				State: res.State, Reason: res.Reason, Explanation: res.Explanation, Fingerprint: res.Fingerprint, Evidence: res.Evidence,
+				State: res.State, Reason: res.Reason, Explanation: res.Explanation, Fingerprint: res.Fingerprint, Evidence: res.Evidence, Rerun: res.Rerun,
 			})
 		}
 	})

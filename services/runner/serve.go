@@ -125,7 +125,7 @@ func NewPipeline(ctx context.Context, env *program.Env) (*FixPipeline, error) {
 	p := &FixPipeline{
 		Git: git, Logs: sources.New(cfg, httpapi.Guarded(networks)), Greens: greens, Pulls: NewPullReader(cfg.GitHubAPIURL, cfg.ReadToken.Reveal()),
 		Catalogue: catalogue, Scanner: scanner, Rules: rules, Programs: programs,
-		Sandbox: box, Redact: env.Redact, Dir: dir, Remote: remotes(forges(cfg)), Limits: limits(cfg), PromptBytes: cfg.ModelMaxInputBytes, Secrets: cfg.KnownSecrets(), GoProxy: cfg.SandboxGoProxy,
+		Sandbox: box, Redact: env.Redact, Dir: dir, Remote: remotes(cfg), Limits: limits(cfg), PromptBytes: cfg.ModelMaxInputBytes, Secrets: cfg.KnownSecrets(), GoProxy: cfg.SandboxGoProxy, Rerun: cfg.RerunFailed,
 		Counters: env.Telemetry.Counters, Log: env.Log,
 	}
 	if p.Tools, err = tools(ctx, box, dir); err != nil {

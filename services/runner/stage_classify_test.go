@@ -88,3 +88,27 @@ func TestASecretIsTakenOutBeforeALineIsCut(t *testing.T) {
 		t.Errorf("evidence %+v", w.report)
 	}
 }
+
+func TestOnlyWhatPassesByItselfIsRunAgainAndOnlyWhereItMay(t *testing.T) {
+	no := false
+	for name, tc := range map[string]struct {
+		reason   string
+		on       bool
+		settings repoconfig.Config
+		want     bool
+	}{
+		"infrastructure":                 {"infrastructure", true, repoconfig.Config{Mode: repoconfig.ModePR}, true},
+		"a flaky test":                   {"flaky", true, repoconfig.Config{Mode: repoconfig.ModePR}, true},
+		"a permission":                   {"permission", true, repoconfig.Config{Mode: repoconfig.ModePR}, false},
+		"a check that can't be repeated": {reasonNotReproducible, true, repoconfig.Config{Mode: repoconfig.ModePR}, false},
+		"the knob is off":                {"infrastructure", false, repoconfig.Config{Mode: repoconfig.ModePR}, false},
+		"the repository says no":         {"infrastructure", true, repoconfig.Config{Mode: repoconfig.ModePR, Rerun: &no}, false},
+		"the repository is in shadow":    {"infrastructure", true, repoconfig.Config{Mode: repoconfig.ModeShadow}, false},
+	} {
+		p, w := classified(t, actions("make", "x"), "", "a.go")
+		p.Rerun, w.settings = tc.on, &tc.settings
+		if got := p.ended(p.stages()[1], w, fault.Permf(tc.reason, "it")); got.Rerun != tc.want || got.Reason != tc.reason {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}

@@ -33,10 +33,11 @@ func (p *FixPipeline) readContext(ctx context.Context, w *work) error {
 	if err := p.Logs.Readable(f); err != nil {
 		return err
 	}
-	remote, publishes, err := p.Remote(f)
+	remote, place, err := p.Remote(f)
 	if err != nil {
 		return err
 	}
+	w.place = place
 	dir := filepath.Join(p.Dir, "mirrors", f.Provider+"-"+ci.ShortKey(f.Repository.ID))
 	if w.mirror, err = p.Git.OpenMirror(ctx, dir, remote); err != nil {
 		return err
@@ -53,13 +54,7 @@ func (p *FixPipeline) readContext(ctx context.Context, w *work) error {
 	if w.files, err = w.mirror.Files(ctx, f.Commit); err != nil {
 		return err
 	}
-	if err := p.readLogs(ctx, w); err != nil {
-		return err
-	}
-	if !publishes && w.settings.Mode != repoconfig.ModeShadow {
-		return fault.Permf("no_publisher", "pull requests can be opened on GitHub alone, and this code is elsewhere; the log's excerpt says what happened")
-	}
-	return nil
+	return p.readLogs(ctx, w)
 }
 
 // readSettings reads the repository's settings from its base branch, never from the failing commit.
@@ -179,16 +174,21 @@ func (p *FixPipeline) inputs(ctx context.Context, w *work, m fix.Match, r failur
 		Match: m, Report: r, RepositoryID: w.run.Failure.Provider + ":" + w.run.Failure.Repository.ID,
 		RepoFiles: w.files, Files: map[string][]byte{}, Tools: p.Tools, Check: p.namedCheck(w),
 	}
-	for _, path := range w.catalogue.Wants(m, w.files) {
+	return in, p.readInto(ctx, w, in.Files, w.catalogue.Wants(m, w.files))
+}
+
+// readInto reads files of the failing commit; those that can't be read are left out.
+func (p *FixPipeline) readInto(ctx context.Context, w *work, files map[string][]byte, paths []string) error {
+	for _, path := range paths {
 		data, exists, err := w.mirror.ReadFile(ctx, w.run.Failure.Commit, path, maxManifest)
 		if _, permanent := fault.Reason(err); err != nil && !permanent {
-			return in, err
+			return err
 		}
 		if err == nil && exists {
-			in.Files[path] = data
+			files[path] = data
 		}
 	}
-	return in, nil
+	return nil
 }
 
 // namedCheck is the command that the repository's settings name for the failed job, or "".

@@ -21,6 +21,9 @@ import (
 
 // patch runs the fixer on a fresh tree and takes the difference that it made.
 func (p *FixPipeline) patch(ctx context.Context, w *work) error {
+	if err := p.prepareTool(ctx, w); err != nil {
+		return err
+	}
 	if w.fixPlan.Prepare != nil {
 		res, err := p.step(ctx, w, *w.fixPlan.Prepare, nil, "prepare")
 		if err != nil {
@@ -174,7 +177,7 @@ func (p *FixPipeline) step(ctx context.Context, w *work, s fix.Step, tree *gitre
 			spec.Mounts = append(spec.Mounts, sandbox.Mount{Host: m.Host, Inside: m.Inside})
 		}
 	}
-	mounts, env, unlock, err := p.caches(ctx, s.Caches)
+	mounts, env, unlock, err := p.caches(ctx, w, s.Caches)
 	if err != nil {
 		return sandbox.Result{}, err
 	}
@@ -210,7 +213,7 @@ func emptyFolder(dir string, files map[string][]byte) error {
 }
 
 // caches shows a step its caches. A cache has one writer at a time.
-func (p *FixPipeline) caches(ctx context.Context, caches []fix.Cache) (mounts []sandbox.Mount, env map[string]string, unlock func(), err error) {
+func (p *FixPipeline) caches(ctx context.Context, w *work, caches []fix.Cache) (mounts []sandbox.Mount, env map[string]string, unlock func(), err error) {
 	var unlocks []func()
 	unlock = func() {
 		for _, u := range unlocks {
@@ -220,6 +223,9 @@ func (p *FixPipeline) caches(ctx context.Context, caches []fix.Cache) (mounts []
 	env = map[string]string{}
 	for _, c := range caches {
 		host := filepath.Join(p.Dir, "caches", c.Name)
+		if c.Private {
+			host = w.private(c.Name)
+		}
 		if err = os.MkdirAll(host, 0o755); err != nil {
 			break
 		}

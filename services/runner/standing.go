@@ -8,6 +8,7 @@ import (
 
 	"github.com/sre-agent/sre-agent/internal/fault"
 	"github.com/sre-agent/sre-agent/internal/httpapi"
+	"github.com/sre-agent/sre-agent/internal/origin"
 	"github.com/sre-agent/sre-agent/internal/run"
 	"github.com/sre-agent/sre-agent/internal/store"
 	"github.com/sre-agent/sre-agent/internal/store/db"
@@ -62,9 +63,11 @@ func (p *FixPipeline) standing(ctx context.Context, w *work) error {
 		return err
 	}
 	// The record says how the pull request was when its run ended. Only one that is open now stands for the trouble;
-	// what a merged or a closed one means is the publisher's to say.
-	repo := w.run.Failure.Repository
-	open, err := p.Pulls.IsOpen(ctx, repo.Owner, repo.Name, holder.Branch, *holder.PrNumber)
+	// what a merged or a closed one means is the publisher's to say, and so is how one is elsewhere than on GitHub.
+	if w.place.Forge != origin.GitHub {
+		return nil
+	}
+	open, err := p.Pulls.IsOpen(ctx, w.place.Owner, w.place.Name, holder.Branch, *holder.PrNumber)
 	if err != nil {
 		p.Log.WarnContext(ctx, "pull request not looked at; the publisher will", "run_id", w.run.ID, "error", p.detail(err))
 		return nil

@@ -13,6 +13,7 @@ import (
 	"github.com/sre-agent/sre-agent/internal/failure"
 	"github.com/sre-agent/sre-agent/internal/fix"
 	"github.com/sre-agent/sre-agent/internal/forge/forgetest"
+	"github.com/sre-agent/sre-agent/internal/origin"
 	"github.com/sre-agent/sre-agent/internal/redact"
 	"github.com/sre-agent/sre-agent/internal/repoconfig"
 	"github.com/sre-agent/sre-agent/internal/store"
@@ -84,6 +85,7 @@ func TestATroubleThatHasItsAnswerIsNotWorkedOn(t *testing.T) {
 			tc.known.t = t
 			p := &FixPipeline{Catalogue: catalogue, Troubles: tc.known, Pulls: tc.known, Redact: redact.New(nil), Counters: tel.Counters, Log: tel.Log}
 			w := &work{settings: repoconfig.Default(), catalogue: catalogue, files: []string{"a.go"}}
+			w.place = origin.Place{Forge: origin.GitHub, Owner: "acme", Name: "api"}
 			w.run.ID = 1
 			w.run.Failure = ci.Failure{Repository: ci.Repository{ID: "1", Owner: "acme", Name: "api"}, Branch: "main", WorkflowName: "CI"}
 			w.log = failure.Report{Command: "gofmt -l .", Text: "a.go"}

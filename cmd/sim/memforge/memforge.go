@@ -13,9 +13,9 @@ import (
 	"sync"
 
 	"github.com/sre-agent/sre-agent/cmd/sim/guard"
-	"github.com/sre-agent/sre-agent/internal/ci"
 	"github.com/sre-agent/sre-agent/internal/fault"
 	"github.com/sre-agent/sre-agent/internal/forge"
+	"github.com/sre-agent/sre-agent/internal/origin"
 	"github.com/sre-agent/sre-agent/services/publisher"
 )
 
@@ -40,6 +40,8 @@ type Forge struct {
 	off     guard.Off
 	repos   map[string]*Repo
 	commits map[string]publisher.Commit
+	// comments are those of each pull request, by owner/name#number.
+	comments map[string][]forge.Comment
 	// Bad is told of each thing that a publisher may never do.
 	Bad func(format string, args ...any)
 	n   int
@@ -47,7 +49,7 @@ type Forge struct {
 
 // New returns a forge without repositories.
 func New(off guard.Off) *Forge {
-	return &Forge{off: off, repos: map[string]*Repo{}, commits: map[string]publisher.Commit{}, Bad: func(string, ...any) {}}
+	return &Forge{off: off, repos: map[string]*Repo{}, commits: map[string]publisher.Commit{}, comments: map[string][]forge.Comment{}, Bad: func(string, ...any) {}}
 }
 
 // Add makes a repository with one branch.
@@ -206,10 +208,10 @@ func (f *Forge) BranchHead(_ context.Context, owner, name, branch string) (strin
 }
 
 // Commit is publisher.Git's: the same input gives the same id.
-func (f *Forge) Commit(_ context.Context, repo ci.Repository, c publisher.Commit) (string, error) {
+func (f *Forge) Commit(_ context.Context, at origin.Place, c publisher.Commit) (string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if _, err := f.repo(repo.Owner, repo.Name); err != nil {
+	if _, err := f.repo(at.Owner, at.Name); err != nil {
 		return "", err
 	}
 	h := sha1.New() //nolint:gosec // as above
@@ -228,10 +230,10 @@ func (f *Forge) Built(id string) (publisher.Commit, bool) {
 }
 
 // RemoteHead is publisher.Git's.
-func (f *Forge) RemoteHead(_ context.Context, repo ci.Repository, branch string) (id string, exists bool, err error) {
+func (f *Forge) RemoteHead(_ context.Context, at origin.Place, branch string) (id string, exists bool, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	r, err := f.repo(repo.Owner, repo.Name)
+	r, err := f.repo(at.Owner, at.Name)
 	if err != nil {
 		return "", false, err
 	}
@@ -240,10 +242,10 @@ func (f *Forge) RemoteHead(_ context.Context, repo ci.Repository, branch string)
 }
 
 // PushNew is publisher.Git's.
-func (f *Forge) PushNew(_ context.Context, repo ci.Repository, commit, branch string) error {
+func (f *Forge) PushNew(_ context.Context, at origin.Place, commit, branch string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	r, err := f.repo(repo.Owner, repo.Name)
+	r, err := f.repo(at.Owner, at.Name)
 	if err != nil {
 		return err
 	}

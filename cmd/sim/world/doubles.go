@@ -8,6 +8,8 @@ import (
 	"github.com/sre-agent/sre-agent/cmd/sim/memlease"
 	"github.com/sre-agent/sre-agent/internal/ci"
 	"github.com/sre-agent/sre-agent/internal/forge"
+	"github.com/sre-agent/sre-agent/internal/origin"
+	"github.com/sre-agent/sre-agent/internal/repoconfig"
 	"github.com/sre-agent/sre-agent/internal/store"
 	"github.com/sre-agent/sre-agent/internal/store/db"
 	"github.com/sre-agent/sre-agent/services/publisher"
@@ -166,6 +168,13 @@ type (
 	review  struct{ p *proc }
 )
 
+// target is the one forge that there is.
+func target(p *proc) func(ci.Failure) (publisher.Target, error) {
+	return func(f ci.Failure) (publisher.Target, error) {
+		return publisher.Target{Place: origin.Place{Forge: origin.GitHub, Owner: f.Repository.Owner, Name: f.Repository.Name}, Forge: forgeOf{p}}, nil
+	}
+}
+
 func (f forgeOf) FindPullRequests(ctx context.Context, owner, name, branch string) ([]forge.PullRequest, error) {
 	return call(ctx, f.p, op{dep: hub, name: "find pull requests of " + branch}, func() ([]forge.PullRequest, error) {
 		return f.p.w.forge.FindPullRequests(ctx, owner, name, branch)
@@ -191,22 +200,58 @@ func (f forgeOf) BranchHead(ctx context.Context, owner, name, branch string) (st
 	return call(ctx, f.p, op{dep: hub, name: "head of " + branch}, func() (string, error) { return f.p.w.forge.BranchHead(ctx, owner, name, branch) })
 }
 
-func (g gitOf) Commit(ctx context.Context, repo ci.Repository, c publisher.Commit) (string, error) {
-	return call(ctx, g.p, op{dep: hub, name: "build commit"}, func() (string, error) { return g.p.w.forge.Commit(ctx, repo, c) })
+func (f forgeOf) OpenPullRequests(ctx context.Context, owner, name string) ([]forge.PullRequest, error) {
+	return call(ctx, f.p, op{dep: hub, name: "open pull requests"}, func() ([]forge.PullRequest, error) {
+		return f.p.w.forge.OpenPullRequests(ctx, owner, name)
+	})
 }
 
-func (g gitOf) RemoteHead(ctx context.Context, repo ci.Repository, branch string) (id string, exists bool, err error) {
+func (f forgeOf) ChangedFiles(ctx context.Context, owner, name string, number int) ([]forge.FileChange, error) {
+	return call(ctx, f.p, op{dep: hub, name: "changed files"}, func() ([]forge.FileChange, error) {
+		return f.p.w.forge.ChangedFiles(ctx, owner, name, number)
+	})
+}
+
+func (f forgeOf) CommitChecks(ctx context.Context, owner, name, commit string) (forge.Checks, error) {
+	return call(ctx, f.p, op{dep: hub, name: "checks"}, func() (forge.Checks, error) {
+		return f.p.w.forge.CommitChecks(ctx, owner, name, commit)
+	})
+}
+
+func (f forgeOf) Repository(ctx context.Context, owner, name string) (forge.Repository, error) {
+	return call(ctx, f.p, op{dep: hub, name: "repository"}, func() (forge.Repository, error) { return f.p.w.forge.Repository(ctx, owner, name) })
+}
+
+func (f forgeOf) Comments(ctx context.Context, owner, name string, number int) ([]forge.Comment, error) {
+	return call(ctx, f.p, op{dep: hub, name: "comments"}, func() ([]forge.Comment, error) { return f.p.w.forge.Comments(ctx, owner, name, number) })
+}
+
+func (f forgeOf) Comment(ctx context.Context, owner, name string, number int, body string) (forge.Comment, error) {
+	return call(ctx, f.p, op{dep: hub, name: "comment"}, func() (forge.Comment, error) {
+		return f.p.w.forge.Comment(ctx, owner, name, number, body)
+	})
+}
+
+func (g gitOf) Settings(ctx context.Context, at origin.Place, branch string) (*repoconfig.Config, error) {
+	return call(ctx, g.p, op{dep: hub, name: "settings"}, func() (*repoconfig.Config, error) { return g.p.w.forge.Settings(ctx, at, branch) })
+}
+
+func (g gitOf) Commit(ctx context.Context, at origin.Place, c publisher.Commit) (string, error) {
+	return call(ctx, g.p, op{dep: hub, name: "build commit"}, func() (string, error) { return g.p.w.forge.Commit(ctx, at, c) })
+}
+
+func (g gitOf) RemoteHead(ctx context.Context, at origin.Place, branch string) (id string, exists bool, err error) {
 	err = g.p.step(ctx, op{dep: hub, name: "remote head of " + branch}, func() error {
-		id, exists, err = g.p.w.forge.RemoteHead(ctx, repo, branch)
+		id, exists, err = g.p.w.forge.RemoteHead(ctx, at, branch)
 		return err
 	})
 	return id, exists, err
 }
 
-func (g gitOf) PushNew(ctx context.Context, repo ci.Repository, commit, branch string) error {
+func (g gitOf) PushNew(ctx context.Context, at origin.Place, commit, branch string) error {
 	return g.p.step(ctx, op{dep: hub, name: "push " + branch}, func() error {
-		g.p.w.race(repo.FullName(), branch)
-		err := g.p.w.forge.PushNew(ctx, repo, commit, branch)
+		g.p.w.race(at.Owner+"/"+at.Name, branch)
+		err := g.p.w.forge.PushNew(ctx, at, commit, branch)
 		if err == nil {
 			g.p.w.pushed(branch, commit)
 		}

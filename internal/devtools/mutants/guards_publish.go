@@ -11,7 +11,7 @@ func publisherGuards() []Guard {
 			Name: "looks-before-it-creates", Promise: "I2", What: "a pull request of the branch is looked for, in every state, before anything is done",
 			Edits: []Edit{{
 				publishFile, "func (s *Service) publish(",
-				"found, err := s.existing(ctx, r, branch)\n\tif err != nil || found != nil {", "found, err := (*ending)(nil), error(nil)\n\tif err != nil || found != nil {",
+				"found, err := s.existing(ctx, at, r, branch)\n\tif err != nil || found != nil {", "found, err := (*ending)(nil), error(nil)\n\tif err != nil || found != nil {",
 			}},
 			Pkg: publisherPkg, Run: "TestAClosedPullRequestIsANo", Says: "published(), 2 pull requests", Sim: "forge.find",
 		},
@@ -61,7 +61,7 @@ func publisherGuards() []Guard {
 			Name: "reopened-stands", Promise: "I2", What: "a closed pull request that a person opened again stands for its trouble",
 			Edits: []Edit{{
 				publishFile, "func (s *Service) publish(",
-				"again, err := s.reopened(ctx, r)\n", "again, err := (*ending)(nil), error(nil)\n",
+				"again, err := s.reopened(ctx, at, r)\n", "again, err := (*ending)(nil), error(nil)\n",
 			}},
 			Pkg: publisherPkg, Run: "TestAPullRequestThatAPersonOpenedAgainStandsForItsTrouble", Says: "published(), 2 pull requests",
 		},

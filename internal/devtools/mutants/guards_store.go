@@ -12,7 +12,8 @@ const (
 	schemaFile   = "migrations/00001_core.sql"
 	claimsTest   = "TestTheClaimItselfRefusesWhatIsTooMuchOrTooEarly"
 	crashesTest  = "TestACrashRestsAndThenBlocks"
-	claimRun     = "const claimRun = "
+	claimFile    = "migrations/00006_claim.sql"
+	claimRun     = "create function claim_run("
 )
 
 func claimGuards() []Guard {
@@ -24,32 +25,32 @@ func claimGuards() []Guard {
 		},
 		{
 			Name: "attempt-cap", Promise: "I3", What: "the claim refuses a run that has no attempt left",
-			Edits: []Edit{{runsSQL, claimRun, "attempt_count - attempts_forgiven < $5::int", "$5::int is not null"}},
+			Edits: []Edit{{claimFile, claimRun, "r.attempt_count - r.attempts_forgiven < max_attempts", "max_attempts is not null"}},
 			Pkg:   storePkg, Run: claimsTest, Says: `no attempt left: refused as ""`, Sim: "store.attempts",
 		},
 		{
 			Name: "cooldown-in-claim", Promise: "I5", What: "the claim refuses a start within the cooldown",
-			Edits: []Edit{{runsSQL, claimRun, "now() >= attempt_started_at + make_interval(secs => $6::float8)", "$6::float8 is not null"}},
+			Edits: []Edit{{claimFile, claimRun, "now() >= r.attempt_started_at + make_interval(secs => cooldown)", "cooldown is not null"}},
 			Pkg:   storePkg, Run: claimsTest, Says: `within the cooldown: refused as ""`, Sim: "store.rest",
 		},
 		{
 			Name: "backoff-in-claim", Promise: "I5", What: "the claim refuses a start within the backoff",
-			Edits: []Edit{{runsSQL, claimRun, "now() >= attempt_ended_at + make_interval(", "now() + interval '1 day' >= attempt_ended_at + make_interval("}},
+			Edits: []Edit{{claimFile, claimRun, "now() >= r.attempt_ended_at + make_interval(", "now() + interval '1 day' >= r.attempt_ended_at + make_interval("}},
 			Pkg:   storePkg, Run: claimsTest, Says: `within the backoff: refused as ""`, Sim: "store.rest",
 		},
 		{
 			Name: "limit-in-claim", Promise: "I6", What: "the claim refuses a start above the repository's limit, Redis or not",
-			Edits: []Edit{{"internal/store/attempts.go", "func (s *Store) ClaimRun(", "if running >= int64(c.Limits.PerRepository) {", "if running < 0 {"}},
+			Edits: []Edit{{claimFile, claimRun, "r.state = 'running') >= slot_limit then", "r.state = 'running') < 0 then"}},
 			Pkg:   storePkg, Run: "TestARepositoryNeverHasMoreActiveRunsThanItsLimit", Says: "runs 5 at once", Sim: "store.limit",
 		},
 		{
 			Name: "repository-row-locked", Promise: "I6", What: "claims of one repository take turns, so that two can't both see the last free slot",
-			Edits: []Edit{{runsSQL, "const lockRepositoryOfRun = ", ") for no key update", ")"}},
+			Edits: []Edit{{claimFile, claimRun, ") for no key update", ")"}},
 			Pkg:   storePkg, Run: "TestAClaimWaitsForTheRepositorysRow", Says: "claimed while another claim",
 		},
 		{
 			Name: "claimed-when-ready", Promise: "I4", What: "the claim takes only a run that was rung",
-			Edits: []Edit{{runsSQL, claimRun, "and state = 'ready'", "and state in ('ready', 'waiting')"}},
+			Edits: []Edit{{claimFile, claimRun, "and r.state = 'ready'", "and r.state in ('ready', 'waiting')"}},
 			Pkg:   storePkg, Run: "TestARunThatWasNotRungIsNotClaimed", Says: "a run that was not rung was claimed",
 		},
 		{
@@ -94,7 +95,7 @@ func claimGuards() []Guard {
 func fenceGuards() []Guard {
 	var out []Guard
 	for _, f := range []struct{ name, file, query, compare string }{
-		{"claim", runsSQL, "claimRun", "fence = $4"},
+		{"end the run with its attempt", runsSQL, "endAttemptedRun", "r.fence = $6"},
 		{"defer", runsSQL, "deferRun", "fence = $4"},
 		{"renew", runsSQL, "renewLease", "fence = $3"},
 		{"end the attempt", runsSQL, "endAttempt", "fence = $5"},
@@ -104,7 +105,7 @@ func fenceGuards() []Guard {
 		{"give back the attempt", runsSQL, "giveBackAttempt", "fence = $4"},
 		{"wait for a retry", runsSQL, "waitForRetry", "fence = $4"},
 		{"claim the publication", pubsSQL, "claimPublication", "fence = $4"},
-		{"intend", pubsSQL, "intendPublication", "runs.fence = $6"},
+		{"intend", pubsSQL, "intendPublication", "runs.fence = $7"},
 		{"advance the publication", pubsSQL, "advancePublication", "runs.fence = $7"},
 		{"give back the publication", pubsSQL, "giveBackPublication", "fence = $5"},
 	} {
@@ -115,7 +116,11 @@ func fenceGuards() []Guard {
 			Pkg:   storePkg, Run: "TestEachFencedWriteRefusesAnOlderFenceByItself", Says: f.name + ": an older fence was taken", Sim: "store.fence",
 		})
 	}
-	return out
+	return append(out, Guard{
+		Name: "fence-claim", Promise: "I4", What: "an older fence is refused: claim",
+		Edits: []Edit{{claimFile, claimRun, "r.fence = its_fence", "its_fence is not null"}},
+		Pkg:   storePkg, Run: "TestEachFencedWriteRefusesAnOlderFenceByItself", Says: "claim: an older fence was taken", Sim: "store.fence",
+	})
 }
 
 // schemaGuards are the constraints that make a wrong state impossible.

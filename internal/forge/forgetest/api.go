@@ -132,6 +132,10 @@ func (s *Server) answer(c *call, r *http.Request) reply {
 			out = s.redirectToLog(re, c.params["job_id"])
 		case "actions/download-workflow-run-attempt-logs":
 			out = s.redirectToArchive(re, c.params["run_id"], c.params["attempt_number"])
+		case "actions/get-workflow-run":
+			out = s.getRun(re, c.params["run_id"])
+		case "actions/re-run-workflow-failed-jobs":
+			out = s.rerunFailed(re, c.params["run_id"])
 		case "actions/list-workflow-runs":
 			out = s.listRuns(re, r, c.params["workflow_id"])
 		default:

@@ -2,6 +2,7 @@ package forgetest
 
 import (
 	"bytes"
+	"io"
 	"maps"
 	"net/http"
 	"slices"
@@ -39,6 +40,8 @@ type Fault struct {
 	AfterEffect bool
 	// Drop closes the connection in place of any answer.
 	Drop bool
+	// Hang sends no answer until the caller has given up.
+	Hang bool
 }
 
 // SetFault installs a function that is asked about every request and may return a Fault. It must not read
@@ -77,13 +80,13 @@ func (s *Server) serveForge(w http.ResponseWriter, r *http.Request) {
 func (s *Server) serveHeld(w http.ResponseWriter, r *http.Request, f *Fault) {
 	answer := &held{header: http.Header{}, status: http.StatusOK}
 	var updates []RefUpdate
-	if f == nil || f.AfterEffect || (f.Status == 0 && !f.Drop) {
+	if f == nil || f.AfterEffect || (f.Status == 0 && !f.Drop && !f.Hang) {
 		updates = s.route(answer, r)
 	}
 	if f != nil && f.Status != 0 {
 		answer = &held{header: f.Header.Clone(), status: f.Status, body: *bytes.NewBufferString(f.Body)}
 	}
-	dropped := f != nil && f.Drop
+	dropped := f != nil && (f.Drop || f.Hang)
 	if mutation(r) && (len(updates) > 0 || !isPush(r) || f != nil) {
 		s.mu.Lock()
 		s.requests = append(s.requests, Request{
@@ -91,6 +94,10 @@ func (s *Server) serveHeld(w http.ResponseWriter, r *http.Request, f *Fault) {
 			Status: answer.status, Dropped: dropped, Updates: updates,
 		})
 		s.mu.Unlock()
+	}
+	if dropped && f.Hang {
+		_, _ = io.Copy(io.Discard, r.Body) // the server sees the caller go only when it has read everything
+		<-r.Context().Done()
 	}
 	if dropped {
 		drop(w)

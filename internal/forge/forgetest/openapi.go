@@ -59,7 +59,7 @@ func (s *spec) match(r *http.Request, segments []string) (*call, error) {
 			Options: &openapi3filter.Options{SkipSettingDefaults: true, RejectWhenRequestBodyNotSpecified: true},
 		}}, nil
 	}
-	return nil, fmt.Errorf("GitHub's description (as pruned) has no such call")
+	return nil, fmt.Errorf("the description (as pruned) has no such call")
 }
 
 func bind(template, segments []string) (map[string]string, bool) {

@@ -139,6 +139,21 @@ type Repository struct {
 	CreatedAt  time.Time
 }
 
+type Rerun struct {
+	RunID          int64
+	Why            string
+	State          string
+	Reason         string
+	Fence          int64
+	Looks          int32
+	Asks           int32
+	Attempt        *int32
+	NotBefore      time.Time
+	LeaseExpiresAt *time.Time
+	CreatedAt      time.Time
+	UpdatedAt      time.Time
+}
+
 type Run struct {
 	ID               int64
 	RunKey           string

@@ -11,39 +11,34 @@ import (
 )
 
 const claimRun = `-- name: ClaimRun :one
-update runs set state = 'running', fence = fence + 1, attempt_count = attempt_count + 1, holder = $1::text,
-    lease_expires_at = now() + make_interval(secs => $2::float8),
-    attempt_started_at = now(), attempt_ended_at = null, reason = '', not_before = null, updated_at = now()
-where id = $3 and fence = $4 and state = 'ready' and attempt_count - attempts_forgiven < $5::int
-  and (attempt_started_at is null or (
-        now() >= attempt_started_at + make_interval(secs => $6::float8)
-    and now() >= attempt_ended_at + make_interval(secs =>
-            least($7::float8, $8::float8 * power(2, greatest(0, attempt_count - attempts_forgiven - 1))))))
-returning id, run_key, repository_id, failure, state, reason, explanation, not_before, rung_at, rings, fence, attempt_count, transient_count, holder, lease_expires_at, attempt_started_at, attempt_ended_at, fingerprint, generation, attempts_forgiven, trace_parent, created_at, updated_at, ended_at, blocked_reason
+select id, run_key, repository_id, failure, state, reason, explanation, not_before, rung_at, rings, fence, attempt_count, transient_count, holder, lease_expires_at, attempt_started_at, attempt_ended_at, fingerprint, generation, attempts_forgiven, trace_parent, created_at, updated_at, ended_at, blocked_reason from claim_run($1, $2, $3::text, $4::float8, $5::integer,
+    $6::integer, $7::float8, $8::float8, $9::float8)
 `
 
 type ClaimRunParams struct {
-	Holder             string
-	TtlSeconds         float64
 	ID                 int64
 	Fence              int64
+	Holder             string
+	TtlSeconds         float64
+	SlotLimit          int32
 	MaxAttempts        int32
 	CooldownSeconds    float64
-	MaxBackoffSeconds  float64
 	BaseBackoffSeconds float64
+	MaxBackoffSeconds  float64
 }
 
-// The claim: refused unless the run was rung under this fence, has attempts left, and has rested.
+// The rules are in the function: 00006_claim.sql.
 func (q *Queries) ClaimRun(ctx context.Context, arg ClaimRunParams) (Run, error) {
 	row := q.db.QueryRow(ctx, claimRun,
-		arg.Holder,
-		arg.TtlSeconds,
 		arg.ID,
 		arg.Fence,
+		arg.Holder,
+		arg.TtlSeconds,
+		arg.SlotLimit,
 		arg.MaxAttempts,
 		arg.CooldownSeconds,
-		arg.MaxBackoffSeconds,
 		arg.BaseBackoffSeconds,
+		arg.MaxBackoffSeconds,
 	)
 	var i Run
 	err := row.Scan(
@@ -74,17 +69,6 @@ func (q *Queries) ClaimRun(ctx context.Context, arg ClaimRunParams) (Run, error)
 		&i.BlockedReason,
 	)
 	return i, err
-}
-
-const countRunning = `-- name: CountRunning :one
-select count(*)::bigint from runs where repository_id = $1 and state = 'running'
-`
-
-func (q *Queries) CountRunning(ctx context.Context, repositoryID int64) (int64, error) {
-	row := q.db.QueryRow(ctx, countRunning, repositoryID)
-	var column_1 int64
-	err := row.Scan(&column_1)
-	return column_1, err
 }
 
 const countRuns = `-- name: CountRuns :many
@@ -220,6 +204,45 @@ func (q *Queries) EndAttempt(ctx context.Context, arg EndAttemptParams) (int64, 
 		arg.Evidence,
 		arg.RunID,
 		arg.Fence,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const endAttemptedRun = `-- name: EndAttemptedRun :execrows
+with held as (
+    select r.id, r.fence from runs r where r.id = $5 and r.fence = $6 and r.state = 'running' for no key update),
+attempt as (
+    update attempts set ended_at = now(), outcome = $1, reason = $2, evidence = $7
+    from held where attempts.run_id = held.id and attempts.fence = held.fence and attempts.ended_at is null
+    returning attempts.run_id)
+update runs set state = $1, reason = $2, explanation = $3, fingerprint = coalesce($4, fingerprint),
+    holder = null, lease_expires_at = null, attempt_ended_at = now(), ended_at = now(), updated_at = now()
+from attempt where runs.id = attempt.run_id
+`
+
+type EndAttemptedRunParams struct {
+	State       string
+	Reason      string
+	Explanation string
+	Fingerprint *string
+	ID          int64
+	Fence       int64
+	Evidence    json.RawMessage
+}
+
+// Ends a run and its attempt from the hands of the runner. The fence says that they are still its own.
+func (q *Queries) EndAttemptedRun(ctx context.Context, arg EndAttemptedRunParams) (int64, error) {
+	result, err := q.db.Exec(ctx, endAttemptedRun,
+		arg.State,
+		arg.Reason,
+		arg.Explanation,
+		arg.Fingerprint,
+		arg.ID,
+		arg.Fence,
+		arg.Evidence,
 	)
 	if err != nil {
 		return 0, err
@@ -423,17 +446,6 @@ func (q *Queries) ListRuns(ctx context.Context, arg ListRunsParams) ([]ListRunsR
 	return items, nil
 }
 
-const lockRepositoryOfRun = `-- name: LockRepositoryOfRun :one
-select p.id from repositories p where p.id = (select r.repository_id from runs r where r.id = $1) for no key update
-`
-
-func (q *Queries) LockRepositoryOfRun(ctx context.Context, runID int64) (int64, error) {
-	row := q.db.QueryRow(ctx, lockRepositoryOfRun, runID)
-	var id int64
-	err := row.Scan(&id)
-	return id, err
-}
-
 const markFixed = `-- name: MarkFixed :execrows
 update runs set state = 'fixed', reason = '', explanation = $1, fingerprint = $2::text,
     holder = null, lease_expires_at = null, attempt_ended_at = now(), not_before = now(), rung_at = now(), updated_at = now()
@@ -484,27 +496,6 @@ func (q *Queries) RenewLease(ctx context.Context, arg RenewLeaseParams) (int64, 
 		return 0, err
 	}
 	return result.RowsAffected(), nil
-}
-
-const startAttempt = `-- name: StartAttempt :exec
-insert into attempts (run_id, fence, number, holder) values ($1, $2, $3, $4)
-`
-
-type StartAttemptParams struct {
-	RunID  int64
-	Fence  int64
-	Number *int32
-	Holder string
-}
-
-func (q *Queries) StartAttempt(ctx context.Context, arg StartAttemptParams) error {
-	_, err := q.db.Exec(ctx, startAttempt,
-		arg.RunID,
-		arg.Fence,
-		arg.Number,
-		arg.Holder,
-	)
-	return err
 }
 
 const takeExpired = `-- name: TakeExpired :many

@@ -22,26 +22,10 @@ select state, reason, count(*)::bigint as count from runs group by state, reason
 update runs set state = 'waiting', reason = @reason, not_before = now() + make_interval(secs => @delay_seconds::float8), updated_at = now()
 where id = @id and fence = @fence and state = 'ready';
 
--- name: LockRepositoryOfRun :one
-select p.id from repositories p where p.id = (select r.repository_id from runs r where r.id = @run_id) for no key update;
-
--- name: CountRunning :one
-select count(*)::bigint from runs where repository_id = @repository_id and state = 'running';
-
 -- name: ClaimRun :one
--- The claim: refused unless the run was rung under this fence, has attempts left, and has rested.
-update runs set state = 'running', fence = fence + 1, attempt_count = attempt_count + 1, holder = @holder::text,
-    lease_expires_at = now() + make_interval(secs => @ttl_seconds::float8),
-    attempt_started_at = now(), attempt_ended_at = null, reason = '', not_before = null, updated_at = now()
-where id = @id and fence = @fence and state = 'ready' and attempt_count - attempts_forgiven < @max_attempts::int
-  and (attempt_started_at is null or (
-        now() >= attempt_started_at + make_interval(secs => @cooldown_seconds::float8)
-    and now() >= attempt_ended_at + make_interval(secs =>
-            least(sqlc.arg(max_backoff_seconds)::float8, sqlc.arg(base_backoff_seconds)::float8 * power(2, greatest(0, attempt_count - attempts_forgiven - 1))))))
-returning *;
-
--- name: StartAttempt :exec
-insert into attempts (run_id, fence, number, holder) values (@run_id, @fence, @number, @holder);
+-- The rules are in the function: 00006_claim.sql.
+select * from claim_run(@id, @fence, @holder::text, @ttl_seconds::float8, @slot_limit::integer,
+    @max_attempts::integer, @cooldown_seconds::float8, @base_backoff_seconds::float8, @max_backoff_seconds::float8);
 
 -- name: RenewLease :execrows
 update runs set lease_expires_at = now() + make_interval(secs => @ttl_seconds::float8)
@@ -58,6 +42,18 @@ update runs set state = @state, reason = @reason, explanation = @explanation, fi
     holder = null, lease_expires_at = null, not_before = null, attempt_ended_at = coalesce(attempt_ended_at, now()),
     ended_at = now(), updated_at = now()
 where id = @id and fence = @fence and state in ('running', 'publishing');
+
+-- name: EndAttemptedRun :execrows
+-- Ends a run and its attempt from the hands of the runner. The fence says that they are still its own.
+with held as (
+    select r.id, r.fence from runs r where r.id = @id and r.fence = @fence and r.state = 'running' for no key update),
+attempt as (
+    update attempts set ended_at = now(), outcome = @state, reason = @reason, evidence = @evidence
+    from held where attempts.run_id = held.id and attempts.fence = held.fence and attempts.ended_at is null
+    returning attempts.run_id)
+update runs set state = @state, reason = @reason, explanation = @explanation, fingerprint = coalesce(sqlc.narg(fingerprint), fingerprint),
+    holder = null, lease_expires_at = null, attempt_ended_at = now(), ended_at = now(), updated_at = now()
+from attempt where runs.id = attempt.run_id;
 
 -- name: MarkFixed :execrows
 update runs set state = 'fixed', reason = '', explanation = @explanation, fingerprint = @fingerprint::text,

@@ -1,0 +1,70 @@
+package publisher
+
+import (
+	"context"
+
+	"github.com/sre-agent/sre-agent/internal/ci"
+	"github.com/sre-agent/sre-agent/internal/config"
+	"github.com/sre-agent/sre-agent/internal/fault"
+	"github.com/sre-agent/sre-agent/internal/forge"
+	"github.com/sre-agent/sre-agent/internal/origin"
+)
+
+// Forge is what the publisher asks of a forge. Owner and name are the repository's names there.
+type Forge interface {
+	PullRequests
+	Comments
+	Commits
+}
+
+// PullRequests finds and opens pull requests.
+type PullRequests interface {
+	FindPullRequests(ctx context.Context, owner, name, branch string) ([]forge.PullRequest, error)
+	OpenPullRequests(ctx context.Context, owner, name string) ([]forge.PullRequest, error)
+	CreatePullRequest(ctx context.Context, owner, name string, pr forge.NewPullRequest) (forge.PullRequest, error)
+	ChangedFiles(ctx context.Context, owner, name string, number int) ([]forge.FileChange, error)
+}
+
+// Comments reads and writes the comments of a pull request.
+type Comments interface {
+	Comments(ctx context.Context, owner, name string, number int) ([]forge.Comment, error)
+	Comment(ctx context.Context, owner, name string, number int, body string) (forge.Comment, error)
+}
+
+// Commits says what stands in a repository just now.
+type Commits interface {
+	Repository(ctx context.Context, owner, name string) (forge.Repository, error)
+	BranchHead(ctx context.Context, owner, name, branch string) (string, error)
+	CommitChecks(ctx context.Context, owner, name, commit string) (forge.Checks, error)
+}
+
+// Target is one repository with its forge.
+type Target struct {
+	origin.Place
+	Forge Forge
+}
+
+// Writer is a forge that can be written to, and the token that does it.
+type Writer struct {
+	Token config.Secret
+	Forge Forge
+}
+
+// Targets says where the pull requests of a failure's repository are opened. The permanent errors are "no_forge" (it is
+// on none that is configured), "no_publisher" (nothing here opens pull requests there) and "no_write_token".
+func Targets(forges []origin.Forge, writers map[string]Writer) func(ci.Failure) (Target, error) {
+	return func(f ci.Failure) (Target, error) {
+		at, err := origin.Find(forges, f)
+		if err != nil {
+			return Target{}, err
+		}
+		w, ok := writers[at.Forge]
+		switch {
+		case !ok:
+			return Target{}, fault.Permf("no_publisher", "the fix is verified and kept, and no pull request can be opened on %s, which %s is", at.Forge, at.Base)
+		case !w.Token.IsSet():
+			return Target{}, fault.Permf("no_write_token", "the fix is verified and kept, and nothing here may write to %s: set %s", at.Base, config.WriteTokenName(at.Forge))
+		}
+		return Target{Place: at, Forge: w.Forge}, nil
+	}
+}
