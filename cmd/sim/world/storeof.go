@@ -29,6 +29,11 @@ func (s storeOf) RecordSuccess(ctx context.Context, d store.Delivery, f ci.Failu
 	})
 }
 
+// RecordNudge ignores it: no pull request is watched here.
+func (s storeOf) RecordNudge(ctx context.Context, d store.Delivery, _ store.Nudge) (store.Record, error) {
+	return s.RecordEnd(ctx, d, store.OutcomeIgnored, store.ReasonNotOurs)
+}
+
 func (s storeOf) KnownDeliveries(ctx context.Context, provider string, ids []string) (map[string]bool, error) {
 	return call(ctx, s.p, op{dep: pg, name: "known deliveries"}, func() (map[string]bool, error) { return s.p.w.store.KnownDeliveries(ctx, provider, ids) })
 }
