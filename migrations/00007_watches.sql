@@ -17,6 +17,8 @@ create table watches (
     checks            text not null default 'none' check (checks in ('none', 'pending', 'green', 'red')),
     conflicts         boolean not null default false,
     off_label         boolean not null default false,
+    -- The head that was marked for review, because its checks were red.
+    marked            text not null default '',
     merge_commit      text not null default '',
     -- Why we are closing it, or have closed it, ourselves: written before it is done, so that it is never taken for a
     -- person's no.

@@ -60,7 +60,7 @@ func seen(w Watch, p watch.Plan) db.SeeWatchParams {
 // State is what is recorded of a watch, as package watch has it.
 func (w Watch) State() watch.State {
 	return watch.State{
-		PR: w.PrState, Head: w.Head, BaseHead: w.BaseHead, Checks: w.Checks, Conflicts: w.Conflicts, OffLabel: w.OffLabel,
+		PR: w.PrState, Head: w.Head, BaseHead: w.BaseHead, Checks: w.Checks, Conflicts: w.Conflicts, OffLabel: w.OffLabel, Marked: w.Marked,
 		Closing: w.Closing, Kept: w.Kept, MergeCommit: w.MergeCommit, Outcome: w.Outcome, RevertedBy: w.RevertedBy, Seen: w.Seen,
 	}
 }

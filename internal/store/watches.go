@@ -102,6 +102,11 @@ func (s *Store) OwnComment(ctx context.Context, w Watch, id, digest string) erro
 	return changed(s.q.OwnComment(ctx, db.OwnCommentParams{RunID: w.RunID, Generation: w.Generation, Fence: w.Fence, CommentID: id, CommentDigest: digest}))
 }
 
+// MarkWatch records the head that was marked for review.
+func (s *Store) MarkWatch(ctx context.Context, w Watch, head string) error {
+	return changed(s.q.MarkWatch(ctx, db.MarkWatchParams{RunID: w.RunID, Generation: w.Generation, Fence: w.Fence, Head: head}))
+}
+
 // Follower returns the newest run of the same trouble on a commit that ended because of a pull request of ours, or 0.
 func (s *Store) Follower(ctx context.Context, w Watch, commit string) (int64, error) {
 	r, err := s.follower(ctx, s.q, w.Publication.Fingerprint, w.RunID)

@@ -56,6 +56,8 @@ type State struct {
 	Checks         string
 	Conflicts      bool
 	OffLabel       bool
+	// Marked is the head that was marked for review.
+	Marked string
 	// Closing is why we are closing it or have closed it; Kept says that a person opened it again after that.
 	Closing     string
 	Kept        bool
@@ -263,7 +265,7 @@ func (p *planner) ownWish(l Look) {
 // checks notes what the pull request's own CI says. A red one is for a person: nothing is tried on the same branch again.
 func (p *planner) checks(l Look) {
 	p.State.Checks = l.Checks
-	if l.Checks == ChecksRed && (p.was.Checks != ChecksRed || p.was.Head != p.State.Head) {
+	if l.Checks == ChecksRed && p.was.Marked != p.State.Head {
 		p.do(Action{Kind: NeedsReview})
 	}
 }

@@ -73,6 +73,18 @@ func (m *Mirrors) Settings(ctx context.Context, at origin.Place, branch string) 
 	return repoconfig.Parse(data)
 }
 
+// newest is how many commits of a branch are looked through for one that takes ours back.
+const newest = 200
+
+// Messages implements History, in a mirror of its own that holds no files.
+func (m *Mirrors) Messages(ctx context.Context, at origin.Place, branch string) ([]gitrepo.Message, error) {
+	mirror, err := m.Push.OpenMirror(ctx, filepath.Join(m.Dir, "history-"+at.Forge+"-"+ci.ShortKey(at.GitURL)), m.Remote(at))
+	if err != nil {
+		return nil, err
+	}
+	return mirror.Messages(ctx, branch, newest)
+}
+
 // PushNew implements Git.
 func (m *Mirrors) PushNew(ctx context.Context, at origin.Place, commit, branch string) error {
 	mirror, remote, err := m.open(ctx, at)

@@ -216,6 +216,7 @@ type Watch struct {
 	Checks         string
 	Conflicts      bool
 	OffLabel       bool
+	Marked         string
 	MergeCommit    string
 	Closing        string
 	Kept           bool

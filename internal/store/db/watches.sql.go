@@ -16,7 +16,7 @@ where (run_id, generation) = (
     select w.run_id, w.generation from watches w
     where w.due <= now() and (w.lease_expires_at is null or w.lease_expires_at < now())
     order by w.due limit 1 for update skip locked)
-returning run_id, generation, repository_id, pr_number, base_branch, pr_state, head, base_head, checks, conflicts, off_label, merge_commit, closing, kept, seen, comment_id, comment_digest, outcome, merged_at, green_at, reverted_by, due, looked_at, tries, problem, fence, holder, lease_expires_at, created_at, changed_at
+returning run_id, generation, repository_id, pr_number, base_branch, pr_state, head, base_head, checks, conflicts, off_label, marked, merge_commit, closing, kept, seen, comment_id, comment_digest, outcome, merged_at, green_at, reverted_by, due, looked_at, tries, problem, fence, holder, lease_expires_at, created_at, changed_at
 `
 
 type ClaimWatchParams struct {
@@ -40,6 +40,7 @@ func (q *Queries) ClaimWatch(ctx context.Context, arg ClaimWatchParams) (Watch, 
 		&i.Checks,
 		&i.Conflicts,
 		&i.OffLabel,
+		&i.Marked,
 		&i.MergeCommit,
 		&i.Closing,
 		&i.Kept,
@@ -174,7 +175,7 @@ func (q *Queries) Follower(ctx context.Context, arg FollowerParams) (Run, error)
 }
 
 const getWatch = `-- name: GetWatch :one
-select run_id, generation, repository_id, pr_number, base_branch, pr_state, head, base_head, checks, conflicts, off_label, merge_commit, closing, kept, seen, comment_id, comment_digest, outcome, merged_at, green_at, reverted_by, due, looked_at, tries, problem, fence, holder, lease_expires_at, created_at, changed_at from watches where run_id = $1 and generation = $2
+select run_id, generation, repository_id, pr_number, base_branch, pr_state, head, base_head, checks, conflicts, off_label, marked, merge_commit, closing, kept, seen, comment_id, comment_digest, outcome, merged_at, green_at, reverted_by, due, looked_at, tries, problem, fence, holder, lease_expires_at, created_at, changed_at from watches where run_id = $1 and generation = $2
 `
 
 type GetWatchParams struct {
@@ -197,6 +198,7 @@ func (q *Queries) GetWatch(ctx context.Context, arg GetWatchParams) (Watch, erro
 		&i.Checks,
 		&i.Conflicts,
 		&i.OffLabel,
+		&i.Marked,
 		&i.MergeCommit,
 		&i.Closing,
 		&i.Kept,
@@ -250,7 +252,7 @@ func (q *Queries) HasCommand(ctx context.Context, arg HasCommandParams) (bool, e
 }
 
 const lockWatch = `-- name: LockWatch :one
-select run_id, generation, repository_id, pr_number, base_branch, pr_state, head, base_head, checks, conflicts, off_label, merge_commit, closing, kept, seen, comment_id, comment_digest, outcome, merged_at, green_at, reverted_by, due, looked_at, tries, problem, fence, holder, lease_expires_at, created_at, changed_at from watches where run_id = $1 and generation = $2 and fence = $3 and holder is not null and lease_expires_at > now()
+select run_id, generation, repository_id, pr_number, base_branch, pr_state, head, base_head, checks, conflicts, off_label, marked, merge_commit, closing, kept, seen, comment_id, comment_digest, outcome, merged_at, green_at, reverted_by, due, looked_at, tries, problem, fence, holder, lease_expires_at, created_at, changed_at from watches where run_id = $1 and generation = $2 and fence = $3 and holder is not null and lease_expires_at > now()
 for update
 `
 
@@ -275,6 +277,7 @@ func (q *Queries) LockWatch(ctx context.Context, arg LockWatchParams) (Watch, er
 		&i.Checks,
 		&i.Conflicts,
 		&i.OffLabel,
+		&i.Marked,
 		&i.MergeCommit,
 		&i.Closing,
 		&i.Kept,
@@ -296,6 +299,31 @@ func (q *Queries) LockWatch(ctx context.Context, arg LockWatchParams) (Watch, er
 		&i.ChangedAt,
 	)
 	return i, err
+}
+
+const markWatch = `-- name: MarkWatch :execrows
+update watches set marked = $1::text
+where run_id = $2 and generation = $3 and fence = $4 and holder is not null and lease_expires_at > now()
+`
+
+type MarkWatchParams struct {
+	Head       string
+	RunID      int64
+	Generation int32
+	Fence      int64
+}
+
+func (q *Queries) MarkWatch(ctx context.Context, arg MarkWatchParams) (int64, error) {
+	result, err := q.db.Exec(ctx, markWatch,
+		arg.Head,
+		arg.RunID,
+		arg.Generation,
+		arg.Fence,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }
 
 const nextWatch = `-- name: NextWatch :one

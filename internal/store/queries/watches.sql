@@ -36,6 +36,10 @@ where run_id = @run_id and generation = @generation;
 update watches set comment_id = @comment_id, comment_digest = @comment_digest
 where run_id = @run_id and generation = @generation and fence = @fence and holder is not null and lease_expires_at > now();
 
+-- name: MarkWatch :execrows
+update watches set marked = @head::text
+where run_id = @run_id and generation = @generation and fence = @fence and holder is not null and lease_expires_at > now();
+
 -- name: ReleaseWatch :execrows
 -- Lets go of a watch. A webhook that came in meanwhile has made it due again already, and that stays.
 update watches set holder = null, lease_expires_at = null, looked_at = now(), tries = @tries, problem = @problem,
