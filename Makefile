@@ -51,6 +51,11 @@ bench-fairness: setup ## measure what a quiet repository feels of a noisy one: 1
 	@$(BIN)/bench fairness -storm 1500
 	@$(BIN)/bench fairness -storm 100000 -preload
 
+.PHONY: bench-pipeline
+bench-pipeline: setup ## measure the whole way: runs ended a second, time to the end, pull requests a second, cost of a run (ARGS='-sync=false')
+	@$(GO) build -o $(BIN)/bench ./cmd/bench
+	@$(BIN)/bench pipeline $(ARGS)
+
 .PHONY: bench-schedule
 bench-schedule: setup ## measure what a start costs while 1,000, 100,000 and 1,000,000 runs wait
 	@$(GO) build -o $(BIN)/bench ./cmd/bench

@@ -3,8 +3,8 @@
 
 -- +goose Up
 
--- Claims a rung run: fence and attempt grow by one, and the lease begins. It returns the claimed run; the run as it is,
--- with another holder or none, when its repository has as many running as it may; and nothing when the doorbell is old,
+-- Claims a rung run: fence and attempt grow by one, and the lease begins. It returns the claimed run; the run without
+-- a holder when its repository has as many running as it may; and nothing when the doorbell is old,
 -- no attempt is left, or the last one has not rested.
 --
 -- Each statement in here has a snapshot of its own (read committed), and it rests on that: what is running is counted
@@ -15,6 +15,7 @@ create function claim_run(
     max_attempts integer, cooldown float8, base_backoff float8, max_backoff float8) returns setof runs language plpgsql as $$
 declare
     repo bigint;
+    full_up runs;
 begin
     select p.id into repo from repositories p
     where p.id = (select r.repository_id from runs r where r.id = its_id) for no key update;
@@ -22,7 +23,9 @@ begin
         return;
     end if;
     if (select count(*) from runs r where r.repository_id = repo and r.state = 'running') >= slot_limit then
-        return query select * from runs r where r.id = its_id;
+        select r.* into full_up from runs r where r.id = its_id;
+        full_up.holder := null;
+        return next full_up;
         return;
     end if;
     return query

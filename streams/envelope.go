@@ -36,7 +36,6 @@ const (
 	HdrProvider   = "Sre-Provider"
 	HdrDeliveryID = "Sre-Delivery-Id"
 	HdrEvent      = "Sre-Event"
-	HdrBodySHA256 = "Sre-Body-Sha256"
 	// HdrScoped is "true" for a delivery that only a key for one owner or repository has signed.
 	HdrScoped = "Sre-Scoped"
 )

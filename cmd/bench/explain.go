@@ -9,9 +9,9 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
-	"strings"
 	"time"
 
+	"github.com/sre-agent/sre-agent/internal/bench"
 	"github.com/sre-agent/sre-agent/internal/failure"
 )
 
@@ -60,25 +60,12 @@ func explainHere(path string) error {
 		return err
 	}
 	res := explainResult{Seconds: time.Since(begin).Seconds(), Lines: len(report.Excerpt)}
-	if res.PeakMiB, err = peakMiB(); err != nil {
-		return err
+	peak := bench.PeakMemory(os.Getpid())
+	if peak == 0 {
+		return errors.New("the system does not say how much memory this took")
 	}
+	res.PeakMiB = float64(peak) / (1 << 20)
 	return json.NewEncoder(os.Stdout).Encode(res)
-}
-
-// peakMiB is the most memory that this process had resident.
-func peakMiB() (float64, error) {
-	status, err := os.ReadFile("/proc/self/status")
-	if err != nil {
-		return 0, err
-	}
-	for line := range strings.Lines(string(status)) {
-		if fields := strings.Fields(line); len(fields) == 3 && fields[0] == "VmHWM:" {
-			kib, err := strconv.ParseFloat(fields[1], 64)
-			return kib / 1024, err
-		}
-	}
-	return 0, errors.New("no VmHWM in /proc/self/status")
 }
 
 // writeLog writes a job's log as GitHub keeps it: a long build, and a test that fails near its end.

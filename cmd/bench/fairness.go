@@ -7,7 +7,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"strings"
 	"sync"
@@ -15,6 +14,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/sre-agent/sre-agent/internal/bench"
 	"github.com/sre-agent/sre-agent/internal/config"
 	"github.com/sre-agent/sre-agent/internal/program"
 	"github.com/sre-agent/sre-agent/internal/run"
@@ -176,34 +176,11 @@ func (f *fairness) serve(ctx context.Context, environ map[string]string) (wait f
 		if s.program == config.Ingest {
 			f.url = base + "/webhooks/github"
 		}
-		if err := ready(ctx, base+"/readyz"); err != nil {
+		if err := bench.AwaitReady(ctx, base); err != nil {
 			return nil, errors.Join(err, g.Wait())
 		}
 	}
 	return g.Wait, nil
-}
-
-func ready(ctx context.Context, url string) error {
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
-		if err != nil {
-			return err
-		}
-		res, err := http.DefaultClient.Do(req)
-		if err == nil {
-			_ = res.Body.Close()
-			if res.StatusCode == http.StatusOK {
-				return nil
-			}
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
 }
 
 // runner is the real runner with a pipeline that takes 200 ms and declines.

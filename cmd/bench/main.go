@@ -1,5 +1,6 @@
 // Command bench measures what docs/performance.md states: that a start costs the same however many runs wait,
-// that a quiet repository does not feel a noisy one, how many runs end a second, and that the runner is quick. It starts real servers of its own and ends them.
+// that a quiet repository does not feel a noisy one, how many runs end a second, and that the runner
+// is quick. It starts real servers of its own and ends them.
 package main
 
 import (
@@ -23,19 +24,19 @@ bench schedule -h, and so on, say which flags there are.
 func main() {
 	ctx, stop := program.Signals(context.Background())
 	defer stop()
-	if err := bench(ctx, os.Args[1:]); err != nil {
+	if err := dispatch(ctx, os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func bench(ctx context.Context, args []string) error {
+func dispatch(ctx context.Context, args []string) error {
 	if len(args) == 0 {
 		fmt.Fprint(os.Stderr, usage)
 		os.Exit(2)
 	}
-	if args[0] == "serve" && len(args) == 2 {
-		return serveChild(ctx, args[1])
+	if args[0] == servePart && len(args) == 2 {
+		return serve(ctx, args[1])
 	}
 	dir, err := os.MkdirTemp("", "sre-bench-")
 	if err != nil {

@@ -5,14 +5,11 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
-	"net/http"
 	"os"
 	"path/filepath"
-	"sync"
 	"text/tabwriter"
 	"time"
 
-	"github.com/redis/go-redis/v9"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/sre-agent/sre-agent/internal/forge/forgetest"
@@ -27,7 +24,6 @@ type pipeline struct {
 	prs     int
 	repos   string
 	workers int
-	log     *os.File
 }
 
 // pipelineRow is one flood.
@@ -70,13 +66,7 @@ func benchPipeline(ctx context.Context, dir string, flags *flag.FlagSet, args []
 	flags.DurationVar(&p.lasts, "for", 20*time.Second, "how long the steady part lasts")
 	flags.IntVar(&p.prs, "prs", 400, "pull requests to open")
 	flags.IntVar(&p.workers, "workers", 16, "runner workers and publisher workers")
-	logFile := flags.String("log", os.DevNull, "write the services' log here")
 	_ = flags.Parse(args) // it exits by itself
-	var err error
-	if p.log, err = os.Create(*logFile); err != nil {
-		return err
-	}
-	defer func() { _ = p.log.Close() }()
 	res := pipelineResult{Tool: "bench-pipeline", Sync: map[bool]string{true: "always", false: "2m"}[p.sync], Rate: p.rate}
 	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(out, "repositories\truns\tended/s\tPG statements/run\tPG commits/run\tNATS messages/run\tRedis commands/run\tmemory MB\t")
@@ -101,82 +91,6 @@ func benchPipeline(ctx context.Context, dir string, flags *flag.FlagSet, args []
 	}
 	fmt.Printf("%d pull requests on the local forge: %.1f a second\n", res.PRs, res.PRsPerS)
 	return json.NewEncoder(os.Stdout).Encode(res)
-}
-
-// system is the servers and the services of one measurement.
-type system struct {
-	*servers
-	url      string
-	children []*child
-	client   *http.Client
-
-	mu    sync.Mutex
-	ended map[string]time.Time // by commit
-	more  chan struct{}        // a run has ended
-}
-
-func (p *pipeline) start(ctx context.Context, dir string, more map[string]string, services ...string) (*system, error) {
-	srv, err := startServers(ctx, dir, p.sync)
-	if err != nil {
-		return nil, err
-	}
-	s := &system{
-		servers: srv, ended: map[string]time.Time{}, more: make(chan struct{}, 1),
-		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}, Timeout: 30 * time.Second},
-	}
-	environ := srv.environ()
-	environ["RUNNER_WORKERS"], environ["PUBLISHER_WORKERS"] = fmt.Sprint(p.workers), fmt.Sprint(p.workers)
-	environ["DATA_DIR"], environ["LOG_LEVEL"] = filepath.Join(dir, "data"), "warn"
-	for k, v := range more {
-		environ[k] = v
-	}
-	for _, name := range services {
-		c, err := startChild(ctx, name, environ, p.log, s.note)
-		if err != nil {
-			s.close()
-			return nil, err
-		}
-		if s.children = append(s.children, c); name == "ingest" {
-			s.url = c.url + "/webhooks/github"
-		}
-	}
-	return s, nil
-}
-
-func (s *system) close() {
-	for _, c := range s.children {
-		c.stop()
-	}
-	s.stop()
-}
-
-func (s *system) note(commit string, at time.Time) {
-	s.mu.Lock()
-	s.ended[commit] = at
-	s.mu.Unlock()
-	select {
-	case s.more <- struct{}{}:
-	default:
-	}
-}
-
-// await waits until n runs have ended.
-func (s *system) await(ctx context.Context, n int) error {
-	for {
-		s.mu.Lock()
-		have := len(s.ended)
-		s.mu.Unlock()
-		if have >= n {
-			return nil
-		}
-		select {
-		case <-s.more:
-		case <-time.After(time.Minute):
-			return fmt.Errorf("%d of %d runs have ended, and none in the last minute", have, n)
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
 }
 
 // flood sends the storm as fast as it is answered, and waits until every run has ended.
@@ -220,30 +134,10 @@ func (p *pipeline) flood(ctx context.Context, dir string, repositories int) (row
 		Statements: round((after.statements-before.statements)/runs, 10), Commits: round((after.commits-before.commits)/runs, 10),
 		Messages: round((after.messages-before.messages)/runs, 10), Redis: round((after.redis-before.redis)/runs, 10),
 	}
-	for _, c := range s.children {
-		row.MemoryMB[c.service] = c.memory()
+	for _, part := range s.services {
+		row.MemoryMB[part.Name] = round(float64(part.PeakMemory())/(1<<20), 1)
 	}
 	return row, nil
-}
-
-// warmUp sends one failure and waits until its run has ended.
-func (s *system) warmUp(ctx context.Context) error {
-	if err := send(ctx, s.client, s.url, "warm-up", body(1<<20, 0)); err != nil {
-		return err
-	}
-	return s.await(ctx, 1)
-}
-
-// last is when the last run ended.
-func (s *system) last() (at time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, end := range s.ended {
-		if end.After(at) {
-			at = end
-		}
-	}
-	return at
 }
 
 // steady sends at a fixed rate; a run's time counts from when its failure was due to be sent.
@@ -325,58 +219,4 @@ func (p *pipeline) pullRequests(ctx context.Context, dir string, res *pipelineRe
 	}
 	res.PRs, res.PRsPerS = len(bodies), round(float64(len(bodies))/took.Seconds(), 10)
 	return nil
-}
-
-// awaitPublished waits until every run has ended, and fails when one has not ended with a pull request.
-func (s *system) awaitPublished(ctx context.Context, n int, begin time.Time) (time.Duration, error) {
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	late := time.NewTimer(5 * time.Minute)
-	defer late.Stop()
-	for {
-		var ended, published int
-		var last *time.Time
-		var why *string
-		err := s.st.Pool().QueryRow(ctx, `select count(ended_at), count(*) filter (where state = 'published'), max(ended_at),
-			min(reason || ': ' || explanation) filter (where ended_at is not null and state <> 'published') from runs`).Scan(&ended, &published, &last, &why)
-		switch {
-		case err != nil:
-			return 0, err
-		case ended > published:
-			return 0, fmt.Errorf("%d runs have ended without a pull request, one as %s", ended-published, *why)
-		case published == n:
-			return last.Sub(begin), nil
-		}
-		select {
-		case <-tick.C:
-		case <-late.C:
-			return 0, fmt.Errorf("%d of %d runs have their pull request after five minutes", published, n)
-		case <-ctx.Done():
-			return 0, ctx.Err()
-		}
-	}
-}
-
-// spent is what the servers have done so far.
-type spent struct{ statements, commits, messages, redis float64 }
-
-func (s *system) cost(ctx context.Context) (c spent, err error) {
-	err = s.st.Pool().QueryRow(ctx, `select (select coalesce(sum(calls), 0) from pg_stat_statements), (select xact_commit from pg_stat_database where datname = current_database())`).
-		Scan(&c.statements, &c.commits)
-	if err != nil {
-		return c, err
-	}
-	c.messages = float64(s.nats.MessagesIn())
-	opts, err := redis.ParseURL(s.redis.URL())
-	if err != nil {
-		return c, err
-	}
-	rdb := redis.NewClient(opts)
-	defer func() { _ = rdb.Close() }()
-	info, err := rdb.InfoMap(ctx, "stats").Result()
-	if err != nil {
-		return c, err
-	}
-	_, err = fmt.Sscan(info["Stats"]["total_commands_processed"], &c.redis)
-	return c, err
 }

@@ -28,6 +28,7 @@ const (
 type runnerResult struct {
 	Tool       string         `json:"tool"`
 	Sandbox    sandboxResult  `json:"sandbox"`
+	Container  *sandboxResult `json:"container,omitempty"`
 	Checkout   checkoutResult `json:"checkout"`
 	Explain    explainResult  `json:"explain"`
 	Short      []string       `json:"short"`
@@ -42,6 +43,8 @@ type sandboxResult struct {
 
 func benchRunner(ctx context.Context, dir string, flags *flag.FlagSet, args []string) error {
 	starts := flags.Int("starts", 100, "sandboxes to start")
+	image := flags.String("image", "", "start containers of this image too")
+	engine := flags.String("engine", sandbox.Podman, "what starts them: podman or docker")
 	repo := flags.String("repo", "", "take the commits of this git directory; else a repository is made")
 	files := flags.Int("files", 4000, "files of the repository that is made")
 	rounds := flags.Int("rounds", 7, "commits to check out")
@@ -53,8 +56,16 @@ func benchRunner(ctx context.Context, dir string, flags *flag.FlagSet, args []st
 	}
 	res := runnerResult{Tool: "bench-runner", Short: []string{}}
 	var err error
-	if res.Sandbox, res.MemoryHeld, err = measureStarts(ctx, dir, *starts); err != nil {
+	found := sandbox.Find(ctx, "go", "gofmt", "node", "npm")
+	if res.Sandbox, res.MemoryHeld, err = measureStarts(ctx, filepath.Join(dir, "src"), *starts, sandbox.Options{Backend: sandbox.Bubblewrap, HostToolchains: found}); err != nil {
 		return err
+	}
+	if *image != "" {
+		c, _, err := measureStarts(ctx, filepath.Join(dir, "src-container"), min(*starts, 20), sandbox.Options{Backend: *engine, Image: *image})
+		if err != nil {
+			return err
+		}
+		res.Container = &c
 	}
 	if res.Checkout, err = measureCheckouts(ctx, dir, *repo, *files, *rounds); err != nil {
 		return err
@@ -87,6 +98,10 @@ func (r *runnerResult) print(w io.Writer) {
 	ms := fmt.Sprintf("< %d ms", mostStartMs)
 	row("sandbox start, p50", fmt.Sprintf("%.1f ms", r.Sandbox.P50Ms), ms, r.Sandbox.P50Ms < mostStartMs)
 	row("sandbox start, p95", fmt.Sprintf("%.1f ms", r.Sandbox.P95Ms), ms, r.Sandbox.P95Ms < mostStartMs)
+	if r.Container != nil { // there is no target: an engine takes its time
+		fmt.Fprintf(out, "container start, p50\t%.0f ms\t\t\n", r.Container.P50Ms)
+		fmt.Fprintf(out, "container start, p95\t%.0f ms\t\t\n", r.Container.P95Ms)
+	}
 	row("warm checkout", fmt.Sprintf("%.1f times as fast (%.0f ms, clone %.0f ms, %d files)", r.Checkout.Speedup, r.Checkout.WarmMs, r.Checkout.CloneMs, r.Checkout.Files),
 		fmt.Sprintf("%d times", leastSpeedup), r.Checkout.Speedup >= leastSpeedup)
 	row("log explained, time", fmt.Sprintf("%.2f s of %d MB", r.Explain.Seconds, r.Explain.Megabytes), fmt.Sprintf("< %.0f s", mostExplain), r.Explain.Seconds < mostExplain)
@@ -95,12 +110,11 @@ func (r *runnerResult) print(w io.Writer) {
 }
 
 // measureStarts runs an empty script: what is left is the sandbox, from the call until everything is gone.
-func measureStarts(ctx context.Context, dir string, n int) (res sandboxResult, by string, err error) {
-	s, err := sandbox.New(ctx, sandbox.Options{Toolchains: sandbox.Find(ctx, "go", "gofmt", "node", "npm")})
+func measureStarts(ctx context.Context, src string, n int, opts sandbox.Options) (res sandboxResult, by string, err error) {
+	s, err := sandbox.New(ctx, opts)
 	if err != nil {
 		return res, "", err
 	}
-	src := filepath.Join(dir, "src")
 	if err := os.Mkdir(src, 0o755); err != nil {
 		return res, "", err
 	}

@@ -132,8 +132,8 @@ const drainStall = 45 * time.Second
 // drain runs throttle until it has acknowledged every message, or gets no further.
 func (r *recorder) drain(ctx context.Context) error {
 	r.bench.say("recording")
-	c, err := startChild(ctx, r.bench.root, map[string]string{
-		"NATS_URL": r.bench.nats.address, "DATABASE_URL": r.pg.URL(), "HTTP_ADDR": "127.0.0.1:0", "LOG_LEVEL": "warn",
+	p, err := startPart(ctx, r.bench.root, map[string]string{
+		"NATS_URL": r.bench.nats.Address, "DATABASE_URL": r.pg.URL(), "HTTP_ADDR": "127.0.0.1:0", "LOG_LEVEL": "warn",
 		// The rate of starts is not what this is about.
 		"REPO_WEBHOOK_RATE_LIMIT_PER_MINUTE": "100000", "SHUTDOWN_GRACE_SECONDS": "5",
 	}, "throttle")
@@ -141,7 +141,7 @@ func (r *recorder) drain(ctx context.Context) error {
 		return err
 	}
 	err = r.awaitDrained(ctx)
-	return errors.Join(err, c.stop())
+	return errors.Join(err, p.Stop())
 }
 
 func (r *recorder) awaitDrained(ctx context.Context) error {

@@ -36,12 +36,8 @@ func (a *app) benchPartCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "part NAME", Short: "Run one server of a bench", Hidden: true, Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx, cancel := context.WithCancel(cmd.Context())
+			ctx, cancel := bench.EndWithInput(cmd.Context())
 			defer cancel()
-			go func() {
-				_, _ = io.Copy(io.Discard, os.Stdin)
-				cancel()
-			}()
 			stop, err := startProfile(profile)
 			if err != nil {
 				return err

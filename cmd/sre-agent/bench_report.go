@@ -55,7 +55,7 @@ func (b *intakeBench) report() (*intakeReport, error) {
 	r := &intakeReport{
 		Tool: "bench-intake", Mode: b.mode, Control: b.controlName(), TargetRate: b.rate, Rounds: len(b.pairs), Provider: b.provider,
 		Size: b.size, Connections: b.connections, Loris: b.loris, LorisOpen: b.held, LorisCut: b.cut,
-		Accepted: b.found.accepted, InStream: b.found.inStream, Lost: b.found.lost, RSS: round(float64(b.ingest.peakMemory())/(1<<20), 10),
+		Accepted: b.found.accepted, InStream: b.found.inStream, Lost: b.found.lost, RSS: round(float64(b.ingest.PeakMemory())/(1<<20), 10),
 	}
 	if b.records != nil {
 		r.InRecords = &b.found.inRecords

@@ -35,7 +35,7 @@ type intakeBench struct {
 	progress io.Writer
 	root     string
 
-	nats, ingest, bare *child
+	nats, ingest, bare *bench.Part
 	bus                *streams.Bus
 	records            *recorder
 	stops              []func() error
@@ -68,14 +68,14 @@ func (b *intakeBench) start(ctx context.Context) (err error) {
 		return err
 	}
 	environ := b.environ()
-	if b.bus, err = connectBench(b.nats.address); err != nil {
+	if b.bus, err = connectBench(b.nats.Address); err != nil {
 		return err
 	}
 	b.stops = append(b.stops, func() error { b.bus.Close(); return nil })
 	if b.ingest, err = b.child(ctx, environ, "ingest", b.profileFlag("")...); err != nil {
 		return err
 	}
-	if err := b.ingest.ready(ctx); err != nil {
+	if err := b.ingest.Ready(ctx); err != nil {
 		return err
 	}
 	if b.loris == 0 {
@@ -91,12 +91,17 @@ func (b *intakeBench) start(ctx context.Context) (err error) {
 	return nil
 }
 
-func (b *intakeBench) child(ctx context.Context, environ map[string]string, part string, args ...string) (*child, error) {
-	c, err := startChild(ctx, b.root, environ, part, args...)
+func (b *intakeBench) child(ctx context.Context, environ map[string]string, part string, args ...string) (*bench.Part, error) {
+	p, err := startPart(ctx, b.root, environ, part, args...)
 	if err == nil {
-		b.stops = append(b.stops, c.stop)
+		b.stops = append(b.stops, p.Stop)
 	}
-	return c, err
+	return p, err
+}
+
+// startPart starts one that benchPartCommand knows.
+func startPart(ctx context.Context, dir string, environ map[string]string, part string, args ...string) (*bench.Part, error) {
+	return bench.StartPart(ctx, dir, part, environ, nil, append([]string{"bench", "part", part}, args...)...)
 }
 
 func (b *intakeBench) profileFlag(suffix string) []string {
@@ -118,7 +123,7 @@ func (b *intakeBench) close() error {
 
 // environ configures ingest as an operator would.
 func (b *intakeBench) environ() map[string]string {
-	environ := map[string]string{"NATS_URL": b.nats.address, "HTTP_ADDR": "127.0.0.1:0"}
+	environ := map[string]string{"NATS_URL": b.nats.Address, "HTTP_ADDR": "127.0.0.1:0"}
 	for _, s := range b.senders() {
 		if s.SendsToken {
 			environ[config.WebhookPrefix(s.Provider)+"_WEBHOOK_TOKENS"] = benchKey
@@ -214,9 +219,9 @@ func (b *intakeBench) round(ctx context.Context, requests bench.Requests, length
 	if err := b.renew(ctx); err != nil {
 		return nil, err
 	}
-	address := b.ingest.address
+	address := b.ingest.Address
 	if control && b.bare != nil {
-		address = b.bare.address
+		address = b.bare.Address
 	}
 	if b.loris > 0 && !control {
 		stop, err := b.besiege(ctx)
@@ -289,7 +294,7 @@ func ignoreGone(err error) error {
 
 // besiege opens the slow connections, and notes at the end how many there were all the time.
 func (b *intakeBench) besiege(ctx context.Context) (stop func(), err error) {
-	l := bench.StartLoris(ctx, b.ingest.address, b.loris)
+	l := bench.StartLoris(ctx, b.ingest.Address, b.loris)
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	late := time.After(2 * time.Minute)

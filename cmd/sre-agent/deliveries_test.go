@@ -31,12 +31,10 @@ func deliver(t *testing.T, bus *streams.Bus, owner, name, id string, body []byte
 }
 
 func deliveryMessage(provider, id string, body []byte) *streams.Message {
-	sum := sha256.Sum256(body)
 	return &streams.Message{
 		ID: provider + "-" + id, Type: streams.TypeDelivery, Subject: streams.DeliverySubject(provider, "acme", "api"), Body: body,
 		Header: nats.Header{
 			streams.HdrProvider: {provider}, streams.HdrDeliveryID: {id}, streams.HdrEvent: {"workflow_run"},
-			streams.HdrBodySHA256: {hex.EncodeToString(sum[:])},
 		},
 	}
 }

@@ -1,5 +1,5 @@
 // Package bench is what a load generator for webhooks is made of: requests signed beforehand, a lean HTTP client, a
-// pace, exact latencies, and senders that never finish.
+// pace, exact latencies, senders that never finish, and servers in processes of their own.
 //
 // It promises that a latency at a fixed rate counts from the moment at which the request was due, so that a server
 // that stalls can't hide the requests which that kept from being sent; and that no two requests carry the same

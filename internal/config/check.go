@@ -134,6 +134,7 @@ func (l *loader) checkTogether() {
 	l.checkWebhooks()
 	l.checkModel()
 	l.checkReading()
+	l.checkPublishing()
 	l.atMost("BASE_BACKOFF_SECONDS", c.BaseBackoffSeconds, "MAX_BACKOFF_SECONDS", c.MaxBackoffSeconds)
 	l.atMost("LEASE_TTL_SECONDS", c.LeaseTTLSeconds, "REPO_PIPELINE_CONCURRENCY_TTL_SECONDS", c.ConcurrencyTTLSeconds)
 	if c.NATSReplicas%2 == 0 && !l.bad["NATS_REPLICAS"] {

@@ -154,12 +154,14 @@ func (w Workers) ShutdownGrace() time.Duration { return seconds(w.ShutdownGraceS
 
 // Sandbox bounds what a repository's own code may do and use.
 type Sandbox struct {
+	SandboxBackend        string `env:"SANDBOX" envDefault:"auto" for:"runner,all" allowed:"auto,bubblewrap,podman,docker" desc:"What the sandbox is made with. auto takes podman or docker if SANDBOX_IMAGE is set and a container of it runs, else bubblewrap if it works. One that is named and does not work is an error, never replaced by another."`
+	SandboxImage          string `env:"SANDBOX_IMAGE" for:"runner,all" example:"registry.example.com/ci/tools:2026-11" desc:"Image of the sandbox's containers, with /bin/sh, env, mkdir, cat and the tools of the repositories. It must be on the machine already (podman pull, docker pull) and declare no volumes."`
 	SandboxBin            string `env:"SANDBOX_BIN" envDefault:"bwrap" for:"runner,all" desc:"The bubblewrap program: a path, or a name to find on PATH."`
 	SandboxTimeoutSeconds int    `env:"SANDBOX_TIMEOUT_SECONDS" envDefault:"600" for:"runner,all" min:"1" max:"86400" unit:"seconds" desc:"Time for one command in the sandbox."`
 	SandboxMemoryBytes    int64  `env:"SANDBOX_MEMORY_BYTES" envDefault:"4294967296" for:"runner,all" min:"67108864" unit:"bytes" desc:"Memory for one command in the sandbox."`
 	SandboxProcesses      int    `env:"SANDBOX_PROCESSES" envDefault:"512" for:"runner,all" min:"16" max:"65536" desc:"Processes and threads that one command may have."`
 	SandboxDiskBytes      int64  `env:"SANDBOX_DISK_BYTES" envDefault:"8589934592" for:"runner,all" min:"67108864" unit:"bytes" desc:"Disk space that one command may fill."`
-	SandboxToolchains     List   `env:"SANDBOX_TOOLCHAINS" for:"runner,all" check:"paths" example:"/usr/local/go,/opt/node" desc:"More absolute paths that the sandbox may read, separated by commas."`
+	SandboxToolchains     List   `env:"SANDBOX_TOOLCHAINS" for:"runner,all" check:"paths" example:"/usr/local/go,/opt/node" desc:"More absolute paths that the sandbox may read, separated by commas. In a container they are the only ones of the machine."`
 	SandboxGoProxy        string `env:"SANDBOX_GOPROXY" envDefault:"https://proxy.golang.org" for:"runner,all" check:"goproxy" desc:"GOPROXY of the steps that may reach a package registry. 'direct' is not possible: it would let a repository's code name any host."`
 	SandboxEgressAllow    List   `env:"SANDBOX_EGRESS_ALLOW" envDefault:"proxy.golang.org,sum.golang.org,registry.npmjs.org,registry.yarnpkg.com,pypi.org,files.pythonhosted.org,static.crates.io,index.crates.io,repo.maven.apache.org,plugins.gradle.org,api.nuget.org,registry.terraform.io" for:"runner,all" check:"egress" desc:"Hosts that the steps with a network may reach, through the runner's proxy: name, name:port, or http://name:port for one without TLS. Their addresses must be public."`
 	SandboxEgressPrivate  List   `env:"SANDBOX_EGRESS_PRIVATE" for:"runner,all" check:"egress" example:"goproxy.corp.example,http://10.1.2.3:4873" desc:"More such hosts, whose addresses may be private: a registry or mirror of one's own."`
@@ -177,14 +179,6 @@ type Rules struct {
 
 // ScannerTimeout is the time for one scanner to look at one tree.
 func (r Rules) ScannerTimeout() time.Duration { return seconds(r.ScannerSeconds) }
-
-// PullRequests is who the commits are by, and how pull requests are opened.
-type PullRequests struct {
-	AgentName        string `env:"AGENT_NAME" envDefault:"sre-agent" for:"publisher,all" check:"person" desc:"Author of the commits."`
-	AgentEmail       string `env:"AGENT_EMAIL" envDefault:"sre-agent@sre-agent.invalid" for:"throttle,publisher,all" check:"email" desc:"Address of the commits' author. Set it to the bot account's own, so that the forge shows who it was. Failures of commits by this author are ignored: working on them could be a loop."`
-	PullRequestDraft bool   `env:"PULL_REQUEST_DRAFT" envDefault:"false" for:"publisher,all" desc:"Open pull requests as drafts."`
-	RerunFailed      bool   `env:"RERUN_INFRASTRUCTURE" envDefault:"false" for:"runner,publisher,all" desc:"Ask the provider once to run a job again that the network, a machine or a flaky test failed. GITHUB_WRITE_TOKEN then needs the permission Actions, read and write. A repository switches it off with rerun: false in .sre-agent.yaml."`
-}
 
 // Logging is how a program writes its log, always to standard error.
 type Logging struct {

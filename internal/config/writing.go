@@ -3,11 +3,9 @@ package config
 // Writing is what the publisher opens pull requests with on forges other than GitHub. Without its token a forge's runs
 // end with a reason that names the variable.
 type Writing struct {
-	GitLabWriteToken      Secret `env:"GITLAB_WRITE_TOKEN" for:"publisher,all" example:"glpat-..." desc:"Token that pushes branches and opens merge requests on GitLab: scopes api and write_repository. Only the publisher has it."`
-	GiteaWriteToken       Secret `env:"GITEA_WRITE_TOKEN" for:"publisher,all" example:"the-token" desc:"Token that pushes branches and opens pull requests on Gitea: permissions repository and issue, write."`
-	ForgejoWriteToken     Secret `env:"FORGEJO_WRITE_TOKEN" for:"publisher,all" example:"the-token" desc:"Token that pushes branches and opens pull requests on Forgejo: permissions repository and issue, write."`
-	BitbucketWriteToken   Secret `env:"BITBUCKET_WRITE_TOKEN" for:"publisher,all" example:"ATCTT3..." desc:"Access token that pushes branches and opens pull requests on Bitbucket Cloud: scopes repository:write and pullrequest:write."`
-	AzureDevOpsWriteToken Secret `env:"AZURE_DEVOPS_WRITE_TOKEN" for:"publisher,all" example:"the-token" desc:"Personal access token that pushes branches and opens pull requests in Azure Repos: scope Code (read & write)."`
+	GitLabWriteToken  Secret `env:"GITLAB_WRITE_TOKEN" for:"publisher,all" example:"glpat-..." desc:"Token that pushes branches and opens merge requests on GitLab: scopes api and write_repository. Only the publisher has it."`
+	GiteaWriteToken   Secret `env:"GITEA_WRITE_TOKEN" for:"publisher,all" example:"the-token" desc:"Token that pushes branches and opens pull requests on Gitea: permissions repository and issue, write."`
+	ForgejoWriteToken Secret `env:"FORGEJO_WRITE_TOKEN" for:"publisher,all" example:"the-token" desc:"Token that pushes branches and opens pull requests on Forgejo: permissions repository and issue, write."`
 }
 
 // WriteTokenName is the variable of the token that writes to a forge.

@@ -64,26 +64,12 @@ func (w *children) sample(c *canaries, family map[int][]byte) {
 		for _, found := range c.find(string(line)) {
 			w.found["the command line of "+name+" holds "+found] = true
 		}
-		for _, e := range strings.Split(string(environ), "\x00") {
-			// The one command that talks to the remote is given its token so, and by no other way.
-			if strings.HasPrefix(name, "git") && strings.HasPrefix(e, "GIT_CONFIG_VALUE_") && strings.Contains(e, "=Authorization: ") {
-				w.token(name, c.find(e))
-				continue
-			}
-			for _, found := range c.find(e) {
-				w.found["the environment of "+name+" holds "+found] = true
-			}
+		for _, found := range c.find(string(environ)) {
+			w.found["the environment of "+name+" holds "+found] = true
 		}
-	}
-}
-
-// token notes what a git has in its header: the forge's token, and no other secret.
-func (w *children) token(name string, found []string) {
-	for _, secret := range found {
-		if strings.HasPrefix(secret, "GITHUB_READ_TOKEN ") || strings.HasPrefix(secret, "GITHUB_WRITE_TOKEN ") {
+		// The one command that talks to the remote is given its token so, and by no other way.
+		if held, _ := os.Readlink(fmt.Sprintf("/proc/%d/fd/3", pid)); strings.HasPrefix(held, "/memfd:git-credential") {
 			w.seen["a git that holds a token"] = true
-		} else {
-			w.found["the header of "+name+" holds "+secret] = true
 		}
 	}
 }

@@ -2,7 +2,8 @@
 //
 // It promises:
 //   - It never has a work tree, and so never runs or even unpacks what is in a repository.
-//   - A commit is a function of its base, diff and metadata: whoever makes it again gets the same id.
+//   - A commit is a function of its base, diff, metadata and signing key: whoever makes it again gets the same id.
+//   - A signing key is used in this process, and no other program ever gets it.
 //   - It pushes to branches below sre-agent/ and nowhere else, and only when the branch is where it is expected.
 package gitpush
 
@@ -13,9 +14,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/sre-agent/sre-agent/internal/fault"
 	"github.com/sre-agent/sre-agent/internal/gitrepo"
@@ -50,33 +49,9 @@ func (p *Pusher) OpenMirror(ctx context.Context, dir string, remote gitrepo.Remo
 	return p.git.OpenMirror(ctx, dir, remote)
 }
 
-// CommitMeta is what goes into a commit beside its files. When counts in whole seconds.
-type CommitMeta struct {
-	Message, AuthorName, AuthorEmail string
-	When                             time.Time
-}
-
-func (m CommitMeta) env() (map[string]string, error) {
-	if strings.TrimSpace(m.Message) == "" || strings.ContainsRune(m.Message, 0) {
-		return nil, errors.New("the message is empty or has a zero byte")
-	}
-	for _, s := range []string{m.AuthorName, m.AuthorEmail} {
-		if strings.TrimSpace(s) == "" || strings.ContainsAny(s, "<>\n\r\x00") {
-			return nil, fmt.Errorf("%q is no author", s)
-		}
-	}
-	if m.When.Unix() < 0 {
-		return nil, errors.New("the time is before 1970")
-	}
-	when := "@" + strconv.FormatInt(m.When.Unix(), 10) + " +0000"
-	return map[string]string{
-		"GIT_AUTHOR_NAME": m.AuthorName, "GIT_AUTHOR_EMAIL": m.AuthorEmail, "GIT_AUTHOR_DATE": when,
-		"GIT_COMMITTER_NAME": m.AuthorName, "GIT_COMMITTER_EMAIL": m.AuthorEmail, "GIT_COMMITTER_DATE": when,
-	}, nil
-}
-
 // Commit makes the commit that applies diff to base, in the mirror and without a work tree, and returns its id. A diff
-// that does not apply exactly is "patch_does_not_apply"; one that changes nothing is "empty_patch".
+// that does not apply exactly is "patch_does_not_apply"; one that changes nothing is "empty_patch". What is signed and
+// can't be is "commit_not_signed".
 func (p *Pusher) Commit(ctx context.Context, mirror *gitrepo.Mirror, base string, diff []byte, meta CommitMeta) (string, error) {
 	env, err := meta.env()
 	if err != nil {
@@ -117,11 +92,30 @@ func (p *Pusher) Commit(ctx context.Context, mirror *gitrepo.Mirror, base string
 	if tree == before {
 		return "", fault.Permf("empty_patch", "the patch changes nothing on %s", base)
 	}
-	commit, err := run([]byte(meta.Message), "commit-tree", "-p", base, tree)
+	commit, err := run([]byte(meta.text()), "commit-tree", "-p", base, tree)
+	if err == nil && meta.Signer != nil {
+		commit, err = p.signed(ctx, mirror, commit, meta)
+	}
 	if err != nil {
 		return "", fmt.Errorf("commit on %s: %w", base, err)
 	}
 	return commit, nil
+}
+
+// signed writes a commit again with its signature and returns the id of that.
+func (p *Pusher) signed(ctx context.Context, mirror *gitrepo.Mirror, commit string, meta CommitMeta) (string, error) {
+	plain, err := p.git.Run(ctx, gitrepo.Cmd{GitDir: mirror.Dir(), Args: []string{"cat-file", "commit", commit}})
+	if err != nil {
+		return "", err
+	}
+	whole, err := meta.Signer.attach(plain, meta.When)
+	if err != nil {
+		return "", fault.Perm("commit_not_signed", err)
+	}
+	out, err := p.git.Run(ctx, gitrepo.Cmd{
+		GitDir: mirror.Dir(), Args: []string{"hash-object", "-t", "commit", "-w", "--stdin"}, Stdin: whole,
+	})
+	return strings.TrimSpace(string(out)), err
 }
 
 // RemoteHead asks the remote for the commit that a branch is at, and false when there is no such branch.
@@ -146,19 +140,63 @@ func (p *Pusher) Push(ctx context.Context, mirror *gitrepo.Mirror, remote gitrep
 			return err
 		}
 	}
-	ref := "refs/heads/" + branch
-	out, err := p.git.Run(ctx, gitrepo.Cmd{
-		GitDir: mirror.Dir(), Remote: &remote,
-		Args: []string{
-			"push", "--porcelain", "--no-verify", "--no-signed", "--no-follow-tags", "--no-recurse-submodules", "--no-mirror", "--thin",
-			"--force-with-lease=" + ref + ":" + expectedOld, "--", "origin", commit + ":" + ref,
-		},
-	})
+	out, err := p.update(ctx, gitrepo.Cmd{GitDir: mirror.Dir(), Remote: &remote}, commit, branch, expectedOld)
+	if err != nil && strings.Contains(out, "(shallow update not allowed)") {
+		out, err = p.pushWhole(ctx, mirror, remote, commit, branch, expectedOld)
+	}
 	if err == nil {
 		p.log.InfoContext(ctx, "pushed", "branch", branch, "commit", commit)
 		return nil
 	}
-	return fmt.Errorf("push %s to %s: %w", commit, branch, rejected(string(out), err))
+	return fmt.Errorf("push %s to %s: %w", commit, branch, rejected(out, err))
+}
+
+// pushWhole pushes with the history that a mirror has not: to a fork that lags behind its repository.
+func (p *Pusher) pushWhole(ctx context.Context, mirror *gitrepo.Mirror, remote gitrepo.Remote, commit, branch, expectedOld string) (string, error) {
+	base, err := p.git.Run(ctx, gitrepo.Cmd{GitDir: mirror.Dir(), Args: []string{"rev-parse", "--verify", commit + "^"}})
+	if err != nil {
+		return "", err
+	}
+	whole, err := mirror.Whole(ctx, strings.TrimSpace(string(base)))
+	if err != nil {
+		return "", err
+	}
+	from := gitrepo.Cmd{GitDir: whole, Objects: filepath.Join(mirror.Dir(), "objects"), Remote: &remote}
+	return p.update(ctx, from, commit, branch, expectedOld)
+}
+
+// Delete removes branch if it is at expectedOld, else ErrLease. One that is gone already is a success. The permanent
+// reasons are those of Push.
+func (p *Pusher) Delete(ctx context.Context, mirror *gitrepo.Mirror, remote gitrepo.Remote, branch, expectedOld string) error {
+	if err := checkRef(branch); err != nil {
+		return err
+	}
+	if err := gitrepo.CheckCommit(expectedOld); err != nil {
+		return err
+	}
+	out, err := p.update(ctx, gitrepo.Cmd{GitDir: mirror.Dir(), Remote: &remote}, "", branch, expectedOld)
+	if err == nil {
+		p.log.InfoContext(ctx, "deleted", "branch", branch, "commit", expectedOld)
+		return nil
+	}
+	err = rejected(out, err)
+	if errors.Is(err, ErrLease) {
+		if _, there, herr := p.RemoteHead(ctx, remote, branch); herr == nil && !there {
+			return nil
+		}
+	}
+	return fmt.Errorf("delete %s: %w", branch, err)
+}
+
+// update moves branch from expectedOld to commit; an empty commit deletes it. From says whose objects go to which remote.
+func (p *Pusher) update(ctx context.Context, from gitrepo.Cmd, commit, branch, expectedOld string) (string, error) {
+	ref := "refs/heads/" + branch
+	from.Args = []string{
+		"push", "--porcelain", "--no-verify", "--no-signed", "--no-follow-tags", "--no-recurse-submodules", "--no-mirror", "--thin",
+		"--force-with-lease=" + ref + ":" + expectedOld, "--", "origin", commit + ":" + ref,
+	}
+	out, err := p.git.Run(ctx, from)
+	return string(out), err
 }
 
 func checkRef(branch string) error {
@@ -177,7 +215,7 @@ func rejected(out string, err error) error {
 		if !strings.HasPrefix(line, "!") {
 			continue
 		}
-		for _, lost := range []string{"(stale info)", "(fetch first)", "(non-fast-forward)", "cannot lock ref", "failed to update ref", "reference already exists", "incorrect old value"} {
+		for _, lost := range []string{"(stale info)", "(fetch first)", "(non-fast-forward)", "cannot lock ref", "failed to update ref", "reference already exists", "incorrect old value", "remote ref does not exist"} {
 			if strings.Contains(line, lost) {
 				return fmt.Errorf("%w: %w", ErrLease, err)
 			}

@@ -3,8 +3,8 @@
 // It promises:
 //   - No configuration, hook, attribute, filter, helper or link of the host or of a repository has a say in what git
 //     does. Git for the host never opens the .git folder that sandboxed code can write to.
-//   - A token travels in the environment of the one git command that talks to the remote, scoped to its URL: never in
-//     an argument, a URL, a file, a log or an error.
+//   - A token travels in memory that only the one git command which talks to the remote can open, scoped to its URL:
+//     never in an argument, an environment, a URL, a file with a name, a log or an error.
 //   - Only http and https are spoken; names of refs, commits and URLs are checked before git sees them.
 //   - Output is bounded, and cancelling kills the whole process group.
 //   - It can't push: that takes an option which only internal/gitpush sets.
@@ -138,7 +138,7 @@ func (e *Error) Error() string {
 
 // commands are the subcommands that Run knows: all plumbing, or as good as.
 var commands = []string{
-	"apply", "cat-file", "commit-tree", "diff-index", "fetch", "ls-files", "ls-remote", "ls-tree",
+	"apply", "cat-file", "commit-tree", "diff-index", "fetch", "hash-object", "ls-files", "ls-remote", "ls-tree",
 	"read-tree", "repack", "rev-list", "rev-parse", "update-index", "update-ref", "version", "write-tree",
 }
 
@@ -183,8 +183,7 @@ func (g *Git) environment() []string {
 	return env
 }
 
-// commandEnv is the whole environment of one command. Settings go here rather than in -c arguments, because one of
-// them is the token.
+// commandEnv is the whole environment of one command, with the settings. No secret is in it.
 func (g *Git) commandEnv(cmd Cmd) []string {
 	env := slices.Clone(g.env)
 	set := func(name, value string) {
@@ -229,7 +228,7 @@ func (r Remote) config() map[string]string {
 		"remote.origin.partialCloneFilter": "blob:none",
 	}
 	if r.Token != "" {
-		config["http."+r.URL+".extraHeader"] = "Authorization: Basic " + r.basic()
+		config["include.path"] = lentPath
 	}
 	return config
 }

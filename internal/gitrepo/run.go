@@ -37,13 +37,18 @@ func (g *Git) Run(ctx context.Context, cmd Cmd) ([]byte, error) {
 	stdout := &bounded{limit: cmd.MaxOutput, full: func() { cancel(ErrTooLarge) }}
 	stderr := &ending{}
 	process := g.process(ctx, cmd)
+	lent, err := cmd.Remote.lend(process)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = lent.Close() }() // of a nil file: an error, and nothing else
 	process.Stdout, process.Stderr = stdout, stderr
 
 	// The kernel's parent-death signal follows the thread that forked.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	begin := time.Now()
-	err := process.Run()
+	err = process.Run()
 	g.log.DebugContext(ctx, "git", "command", cmd.Args[0], "took", time.Since(begin), "failed", err != nil)
 	if err == nil && !stdout.overflow {
 		return stdout.buf.Bytes(), nil

@@ -147,6 +147,31 @@ func TestAPostIsNeverRedirectedToAnotherOrigin(t *testing.T) {
 	}
 }
 
+func TestAWriteIsNotFollowedByAReadInItsPlace(t *testing.T) {
+	for _, status := range []int{http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther} {
+		srv := server(t, func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodPost {
+				http.Redirect(w, r, "/elsewhere", status)
+				return
+			}
+			_, _ = io.WriteString(w, "{}")
+		})
+		c := client(srv.URL)
+		req, err := c.Prepare(t.Context(), http.MethodPost, "/x", nil, strings.NewReader("{}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := c.Guard(nil).Do(req)
+		if err == nil {
+			_ = resp.Body.Close()
+			t.Fatalf("%d: the answer of another request passes for that of the write", status)
+		}
+		if reason, _ := fault.Reason(c.TransportError("POST /x", err)); reason != "redirected_write" {
+			t.Errorf("%d: %v, want redirected_write", status, err)
+		}
+	}
+}
+
 func TestABaseURLThatCannotBeUsedIsPermanentAndNotRepeated(t *testing.T) {
 	for _, base := range []string{"", "ftp://x", "://", "http://", "https://me:" + token + "@host", "https://host?key=" + token} {
 		_, err := client(base).Get(t.Context(), "/x", nil, nil)

@@ -24,21 +24,24 @@ func TestAPlaceHasTheNamesOfItsForge(t *testing.T) {
 	}{
 		"GitHub's own": {
 			ci.Failure{Provider: "github", Repository: ci.Repository{Owner: "acme", Name: "shop"}},
-			origin.Place{Forge: origin.GitHub, Base: "https://github.com/", Owner: "acme", Name: "shop", GitURL: "https://github.com/acme/shop.git"}, "",
+			origin.Place{Forge: origin.GitHub, Base: "https://github.com/", Owner: "acme", Name: "shop", GitURL: "https://github.com/acme/shop.git"},
+			"",
 		},
 		"GitLab by another's event, whose names are others": {
 			ci.Failure{Provider: "circleci", Repository: ci.Repository{Owner: "x", Name: "y", CloneURL: "https://gitlab.example.com/git/acme/web/shop.git"}},
 			origin.Place{
 				Forge: origin.GitLab, Base: "https://gitlab.example.com/git", Owner: "acme/web", Name: "shop", User: "oauth2",
 				GitURL: "https://gitlab.example.com/git/acme/web/shop.git",
-			}, "",
+			},
+			"",
 		},
 		"Azure Repos": {
 			ci.Failure{Provider: "azure-devops", Repository: ci.Repository{CloneURL: "https://dev.azure.com/acme/web/_git/shop"}},
 			origin.Place{
 				Forge: origin.Azure, Base: "https://dev.azure.com/acme", Owner: "web", Name: "shop", User: "sre-agent",
 				GitURL: "https://dev.azure.com/acme/web/_git/shop",
-			}, "",
+			},
+			"",
 		},
 		"nowhere": {ci.Failure{Provider: "jenkins", Repository: ci.Repository{CloneURL: "https://evil.example/acme/shop.git"}}, origin.Place{}, "no_forge"},
 	} {

@@ -2,12 +2,7 @@ package redeliver
 
 import (
 	"context"
-	"crypto"
-	"crypto/rand"
 	"crypto/rsa"
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -16,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sre-agent/sre-agent/internal/appjwt"
 	"github.com/sre-agent/sre-agent/internal/config"
 	"github.com/sre-agent/sre-agent/internal/httpapi"
 )
@@ -41,7 +37,7 @@ type githubHook struct {
 // a JWT that its key signs.
 func GitHub(baseURL, token, appID string, appKey *rsa.PrivateKey, addresses []config.HookAddress, now func() time.Time) ([]Hook, error) {
 	byToken := newAPI(baseURL, githubVersion, githubAccept, fixed(token), now)
-	byApp := newAPI(baseURL, githubVersion, githubAccept, func() (string, error) { return appJWT(appID, appKey, now()) }, now)
+	byApp := newAPI(baseURL, githubVersion, githubAccept, func() (string, error) { return appjwt.Sign(appID, appKey, now()) }, now)
 	hooks := make([]Hook, 0, len(addresses))
 	for _, at := range addresses {
 		h := &githubHook{api: byToken, name: at.String()}
@@ -133,21 +129,4 @@ func nextCursor(h http.Header) string {
 		return ""
 	}
 	return u.Query().Get("cursor")
-}
-
-// appJWT makes the token of an App: RS256, begun a minute ago because clocks drift, ended before the ten minutes that
-// are allowed (docs.github.com/apps, "Generating a JSON Web Token (JWT) for a GitHub App").
-func appJWT(issuer string, key *rsa.PrivateKey, now time.Time) (string, error) {
-	claims, err := json.Marshal(map[string]any{"iat": now.Add(-time.Minute).Unix(), "exp": now.Add(8 * time.Minute).Unix(), "iss": issuer})
-	if err != nil {
-		return "", fmt.Errorf("sign as App: %w", err)
-	}
-	encode := base64.RawURLEncoding.EncodeToString
-	text := encode([]byte(`{"alg":"RS256","typ":"JWT"}`)) + "." + encode(claims)
-	sum := sha256.Sum256([]byte(text))
-	signature, err := rsa.SignPKCS1v15(rand.Reader, key, crypto.SHA256, sum[:])
-	if err != nil {
-		return "", fmt.Errorf("sign as App: %w", err)
-	}
-	return text + "." + encode(signature), nil
 }

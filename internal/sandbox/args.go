@@ -214,6 +214,11 @@ func (s *Sandbox) environment(spec Spec) map[string]string {
 
 func (s *Sandbox) path() string {
 	dirs := []string{"/usr/local/go/bin", "/usr/local/bin", "/usr/bin", "/bin"}
+	if s.engine != nil {
+		if path := s.engine.image.environment()["PATH"]; path != "" {
+			dirs = strings.Split(path, ":")
+		}
+	}
 	for _, dir := range s.toolchains {
 		bin := filepath.Join(dir, "bin")
 		if filepath.Base(dir) == "bin" {

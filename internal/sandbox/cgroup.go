@@ -28,28 +28,52 @@ const groupPrefix = "sre-sandbox-"
 
 // findCgroups looks for a place where a group with a memory limit can really be made, and nil when there is none.
 func findCgroups(membership string) *cgroups {
+	for _, c := range memoryGroups(membership) {
+		if c.by == ByCgroup2 {
+			// Asked of a group with processes in it, the kernel says no.
+			_ = os.WriteFile(filepath.Join(c.parent, "cgroup.subtree_control"), []byte("+memory"), 0)
+		}
+		if g, err := c.make(DefaultLimits().Memory); err == nil {
+			g.remove()
+			c.sweep()
+			return &c
+		}
+	}
+	return nil
+}
+
+// memoryGroups are the places that a process's membership (/proc/PID/cgroup) leads to.
+func memoryGroups(membership string) []cgroups {
+	var groups []cgroups
 	for line := range strings.Lines(membership) {
 		id, rest, _ := strings.Cut(strings.TrimSpace(line), ":")
 		controllers, own, _ := strings.Cut(rest, ":")
-		var tries []cgroups
 		switch {
 		case id == "0" && controllers == "":
 			for _, dir := range []string{own, filepath.Dir(own)} {
 				parent := filepath.Join("/sys/fs/cgroup", dir)
-				// Asked of a group with processes in it, the kernel says no.
-				_ = os.WriteFile(filepath.Join(parent, "cgroup.subtree_control"), []byte("+memory"), 0)
-				tries = append(tries, cgroups{ByCgroup2, parent, "memory.max", "memory.swap.max", "memory.oom.group", "memory.events"})
+				groups = append(groups, cgroups{ByCgroup2, parent, "memory.max", "memory.swap.max", "memory.oom.group", "memory.events"})
 			}
 		case strings.Contains(","+controllers+",", ",memory,"):
 			parent := filepath.Join("/sys/fs/cgroup/memory", own)
-			tries = append(tries, cgroups{ByCgroup1, parent, "memory.limit_in_bytes", "memory.memsw.limit_in_bytes", "", "memory.oom_control"})
+			groups = append(groups, cgroups{ByCgroup1, parent, "memory.limit_in_bytes", "memory.memsw.limit_in_bytes", "", "memory.oom_control"})
 		}
-		for _, c := range tries {
-			if g, err := c.make(DefaultLimits().Memory); err == nil {
-				g.remove()
-				c.sweep()
-				return &c
-			}
+	}
+	return groups
+}
+
+// groupOf is the group that an engine has made for a container with this much memory, and nil when it made none that
+// can be seen from here.
+func groupOf(init int, memory int64) *cgroup {
+	membership, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", init))
+	if err != nil {
+		return nil
+	}
+	for _, c := range memoryGroups(string(membership)) {
+		g := &cgroup{&c, c.parent, true}
+		limit, err := os.ReadFile(filepath.Join(g.dir, c.limit))
+		if n, errN := strconv.ParseInt(strings.TrimSpace(string(limit)), 10, 64); err == nil && errN == nil && n <= memory {
+			return g
 		}
 	}
 	return nil
@@ -69,7 +93,8 @@ func (c *cgroups) sweep() {
 // cgroup is the group of one run.
 type cgroup struct {
 	*cgroups
-	dir string
+	dir     string
+	foreign bool // an engine's: its container is in it, and it is not ours to remove
 }
 
 func (c *cgroups) make(memory int64) (*cgroup, error) {
@@ -77,7 +102,7 @@ func (c *cgroups) make(memory int64) (*cgroup, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a control group: %w", err)
 	}
-	g := &cgroup{c, dir}
+	g := &cgroup{c, dir, false}
 	if err := g.write(c.limit, strconv.FormatInt(memory, 10)); err != nil {
 		g.remove()
 		return nil, fmt.Errorf("limit a control group: %w", err)
@@ -97,7 +122,12 @@ func (g *cgroup) write(name, value string) error {
 	return os.WriteFile(filepath.Join(g.dir, name), []byte(value), 0)
 }
 
-func (g *cgroup) join(pid int) error { return g.write("cgroup.procs", strconv.Itoa(pid)) }
+func (g *cgroup) join(pid int) error {
+	if g == nil || g.foreign {
+		return nil
+	}
+	return g.write("cgroup.procs", strconv.Itoa(pid))
+}
 
 // exceeded says whether the kernel has killed one of the group for its memory.
 func (g *cgroup) exceeded() bool {
@@ -115,7 +145,7 @@ func (g *cgroup) exceeded() bool {
 
 // remove takes the group away. The kernel may need a moment after its last process; what it refuses is swept later.
 func (g *cgroup) remove() {
-	if g == nil {
+	if g == nil || g.foreign {
 		return
 	}
 	tick := time.NewTicker(5 * time.Millisecond)

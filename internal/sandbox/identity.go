@@ -20,6 +20,14 @@ type identity struct {
 	mapped bool
 }
 
+// gid is the script's group: its own, as its user is, or the service's.
+func (id identity) gid() int {
+	if id.mapped {
+		return id.uid
+	}
+	return os.Getegid()
+}
+
 // identities hands out users from a high range that no account uses, each to one run at a time.
 type identities struct {
 	mu          sync.Mutex

@@ -14,18 +14,22 @@ import (
 	"github.com/sre-agent/sre-agent/internal/egress"
 )
 
-// networked is a sandbox whose proxy has the hosts and the registries on its list. A network with a mirror of its own, as
-// a test's may be, has the registries at private addresses.
-func networked(t *testing.T, private ...string) *Sandbox {
+// proxyFor has the hosts and the registries on its list. A network with a mirror of its own, as a test's may be, has the
+// registries at private addresses.
+func proxyFor(t *testing.T, private ...string) *egress.Proxy {
 	t.Helper()
 	p, err := egress.New(egress.Config{Private: append(private, "proxy.golang.org", "sum.golang.org", "registry.npmjs.org")})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := New(t.Context(), Options{Toolchains: Find(t.Context(), "go", "node"), Egress: p})
-	if err != nil {
-		t.Fatal(err)
-	}
+	return p
+}
+
+// networked is a sandbox with such a proxy.
+func networked(t *testing.T, private ...string) *Sandbox {
+	t.Helper()
+	s := newSandbox(t)
+	s.egress = proxyFor(t, private...)
 	return s
 }
 
@@ -39,47 +43,52 @@ func origin(t *testing.T) *httptest.Server {
 
 func TestARunHasNoNetworkOfTheHost(t *testing.T) {
 	t.Parallel()
-	host, err := os.Readlink("/proc/self/ns/net")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := networked(t)
-	for _, network := range []bool{false, true} {
-		res := run(t, s, Spec{Script: `readlink /proc/self/ns/net; cut -d: -f1 -s /proc/net/dev; test ! -e /etc/resolv.conf && echo no-resolver; tail -n +2 /proc/net/route | wc -l`, Network: network})
-		if strings.Contains(res.Output, host) || !strings.HasPrefix(res.Output, "net:[") || strings.Count(res.Output, "\n") != 4 || !strings.Contains(res.Output, "lo\nno-resolver\n0\n") {
-			t.Errorf("network %v: %s", network, res.Output)
+	eachBackend(t, func(t *testing.T, s *Sandbox) {
+		host, err := os.Readlink("/proc/self/ns/net")
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
+		s.egress = proxyFor(t)
+		for _, network := range []bool{false, true} {
+			res := run(t, s, Spec{Script: `readlink /proc/self/ns/net; cut -d: -f1 -s /proc/net/dev; grep -q . /etc/resolv.conf 2>/dev/null || echo no-resolver; tail -n +2 /proc/net/route | wc -l`, Network: network})
+			if strings.Contains(res.Output, host) || !strings.HasPrefix(res.Output, "net:[") || strings.Count(res.Output, "\n") != 4 || !strings.Contains(res.Output, "lo\nno-resolver\n0\n") {
+				t.Errorf("network %v: %s", network, res.Output)
+			}
+		}
+	})
 }
 
 func TestTheProxyIsThereOnlyWhenAskedFor(t *testing.T) {
 	t.Parallel()
-	server := origin(t)
-	address := server.Listener.Addr().String()
-	s := networked(t, "http://"+address)
-	script := `echo "${HTTPS_PROXY:-none}"; exec node -e '
+	eachBackend(t, func(t *testing.T, s *Sandbox) {
+		server := origin(t)
+		address := server.Listener.Addr().String()
+		s.egress = proxyFor(t, "http://"+address)
+		script := `echo "${HTTPS_PROXY:-none}"; exec node -e '
 const http = require("http")
 const req = http.get({host: "127.0.0.1", port: 3128, path: "http://` + address + `/x", headers: {host: "` + address + `"}}, r => r.pipe(process.stdout))
 req.on("error", e => console.log(e.code))'`
-	if got := run(t, s, Spec{Script: script, Network: true}); got.Output != "http://127.0.0.1:3128\norigin has /x\n" {
-		t.Errorf("with the network: %+v", got)
-	}
-	if got := run(t, s, Spec{Script: script}); got.Output != "none\nECONNREFUSED\n" {
-		t.Errorf("without: %+v", got)
-	}
-	if _, err := newSandbox(t).Run(t.Context(), Spec{Dir: t.TempDir(), Script: script, Network: true}); err == nil || !strings.Contains(err.Error(), "no proxy") {
-		t.Errorf("without a proxy: %v", err)
-	}
+		if got := run(t, s, Spec{Script: script, Network: true}); got.Output != "http://127.0.0.1:3128\norigin has /x\n" {
+			t.Errorf("with the network: %+v", got)
+		}
+		if got := run(t, s, Spec{Script: script}); got.Output != "none\nECONNREFUSED\n" {
+			t.Errorf("without: %+v", got)
+		}
+		if _, err := newSandbox(t).Run(t.Context(), Spec{Dir: t.TempDir(), Script: script, Network: true}); err == nil || !strings.Contains(err.Error(), "no proxy") {
+			t.Errorf("without a proxy: %v", err)
+		}
+	})
 }
 
 // TestPlainSocketsReachNothing tries what a hostile package's install script would.
 func TestPlainSocketsReachNothing(t *testing.T) {
 	t.Parallel()
-	server := origin(t)
-	_, port, _ := net.SplitHostPort(server.Listener.Addr().String())
-	s := networked(t)
-	dir := t.TempDir()
-	write(t, filepath.Join(dir, "try.js"), `
+	eachBackend(t, func(t *testing.T, s *Sandbox) {
+		server := origin(t)
+		_, port, _ := net.SplitHostPort(server.Listener.Addr().String())
+		s.egress = proxyFor(t)
+		dir := t.TempDir()
+		write(t, filepath.Join(dir, "try.js"), `
 const net = require("net"), dgram = require("dgram"), fs = require("fs"), http = require("http")
 const done = []
 const tcp = (host, port) => new Promise(ok => {
@@ -104,19 +113,20 @@ const unix = path => new Promise(ok => { const c = net.connect(path, () => ok(pa
 	console.log(done.join("\n"))
 })()
 `)
-	res := run(t, s, Spec{Dir: dir, Script: "node try.js", Network: true})
-	if strings.Contains(res.Output, "CONNECTED") || strings.Contains(res.Output, "SENT") || strings.Contains(res.Output, " 200 ") {
-		t.Errorf("something was reached:\n%s", res.Output)
-	}
-	for _, want := range []string{
-		"127.0.0.1 ECONNREFUSED", "169.254.169.254 ENETUNREACH", "udp 1.1.1.1 ENETUNREACH",
-		"169.254.169.254:80 403 sre-agent's proxy refused", "example.com:443 403 sre-agent's proxy refused \"example.com:443\": it is not on the list",
-		"/run/sre-agent/door ECONNREFUSED",
-	} {
-		if !strings.Contains(res.Output, want) {
-			t.Errorf("want %q in:\n%s", want, res.Output)
+		res := run(t, s, Spec{Dir: dir, Script: "node try.js", Network: true})
+		if strings.Contains(res.Output, "CONNECTED") || strings.Contains(res.Output, "SENT") || strings.Contains(res.Output, " 200 ") {
+			t.Errorf("something was reached:\n%s", res.Output)
 		}
-	}
+		for _, want := range []string{
+			"127.0.0.1 ECONNREFUSED", "169.254.169.254 ENETUNREACH", "udp 1.1.1.1 ENETUNREACH",
+			"169.254.169.254:80 403 sre-agent's proxy refused", "example.com:443 403 sre-agent's proxy refused \"example.com:443\": it is not on the list",
+			"/run/sre-agent/door ECONNREFUSED",
+		} {
+			if !strings.Contains(res.Output, want) {
+				t.Errorf("want %q in:\n%s", want, res.Output)
+			}
+		}
+	})
 }
 
 func TestTheProxyWorksWithoutRoot(t *testing.T) {
@@ -132,16 +142,18 @@ func TestTheProxyWorksWithoutRoot(t *testing.T) {
 
 func TestManyConnectionsAreBounded(t *testing.T) {
 	t.Parallel()
-	s := networked(t)
-	before := openFiles(t)
-	res := run(t, s, Spec{Network: true, Script: `exec node -e '
+	eachBackend(t, func(t *testing.T, s *Sandbox) {
+		s.egress = proxyFor(t)
+		before := openFiles(t)
+		res := run(t, s, Spec{Network: true, Script: `exec node -e '
 const net = require("net"); let n = 0
 for (let i = 0; i < 1000; i++) net.connect(3128, "127.0.0.1", () => n++).on("error", () => {})
 setTimeout(() => { console.log(n > 0); process.exit() }, 1500)'`})
-	if res.ExitCode != 0 || !strings.HasPrefix(res.Output, "true") {
-		t.Errorf("got %+v", res)
-	}
-	until(t, "the connections are closed", func() bool { return openFiles(t) < before+maxConnections })
+		if res.ExitCode != 0 || !strings.HasPrefix(res.Output, "true") {
+			t.Errorf("got %+v", res)
+		}
+		until(t, "the connections are closed", func() bool { return openFiles(t) < before+maxConnections })
+	})
 }
 
 func openFiles(t *testing.T) int {
@@ -155,33 +167,35 @@ func openFiles(t *testing.T) int {
 
 func TestATunnelEndsWithItsRun(t *testing.T) {
 	t.Parallel()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = ln.Close() }()
-	ended := make(chan error, 1)
-	go func() {
-		conn, err := ln.Accept()
-		if err == nil {
-			_ = conn.SetReadDeadline(time.Now().Add(30 * time.Second))
-			for err == nil {
-				_, err = conn.Read(make([]byte, 100))
-			}
-			_ = conn.Close()
+	eachBackend(t, func(t *testing.T, s *Sandbox) {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
 		}
-		ended <- err
-	}()
-	s := networked(t, ln.Addr().String())
-	begin := time.Now()
-	res := run(t, s, Spec{Network: true, Limits: Limits{Time: 2 * time.Second}, Script: `exec node -e '
+		defer func() { _ = ln.Close() }()
+		ended := make(chan error, 1)
+		go func() {
+			conn, err := ln.Accept()
+			if err == nil {
+				_ = conn.SetReadDeadline(time.Now().Add(30 * time.Second))
+				for err == nil {
+					_, err = conn.Read(make([]byte, 100))
+				}
+				_ = conn.Close()
+			}
+			ended <- err
+		}()
+		s.egress = proxyFor(t, ln.Addr().String())
+		begin := time.Now()
+		res := run(t, s, Spec{Network: true, Limits: Limits{Time: 2 * time.Second}, Script: `exec node -e '
 require("http").request({host: "127.0.0.1", port: 3128, method: "CONNECT", path: "` + ln.Addr().String() + `"}).on("connect", (r, s) => { s.write("x"); console.log("up") }).end()'`})
-	if res.Killed != KilledTimeout || res.Output != "up\n" {
-		t.Errorf("got %+v", res)
-	}
-	if err := <-ended; err == nil || os.IsTimeout(err) || time.Since(begin) > 20*time.Second {
-		t.Errorf("the other side saw %v after %v", err, time.Since(begin))
-	}
+		if res.Killed != KilledTimeout || res.Output != "up\n" {
+			t.Errorf("got %+v", res)
+		}
+		if err := <-ended; err == nil || os.IsTimeout(err) || time.Since(begin) > 20*time.Second {
+			t.Errorf("the other side saw %v after %v", err, time.Since(begin))
+		}
+	})
 }
 
 // TestPackageManagersWorkThroughTheProxy asks the real registries.

@@ -1,10 +1,7 @@
 package sandbox
 
 import (
-	"bytes"
-	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,17 +9,15 @@ import (
 	"math"
 	"net/http"
 	"os"
-	"os/exec"
 	"runtime"
 	"strconv"
 	"sync"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// startTime is how long bubblewrap may take to build the sandbox.
+// startTime is how long a sandbox may take to be built.
 const startTime = 30 * time.Second
 
 // Run runs one script and returns when all of its processes are gone. A script that fails, or is killed for its
@@ -63,12 +58,16 @@ func (s *Sandbox) Run(ctx context.Context, spec Spec) (Result, error) {
 		}
 		defer d.close()
 	}
-	j, err := s.start(spec, id, d)
+	start := s.start
+	if s.engine != nil {
+		start = s.startContainer
+	}
+	j, err := start(spec, id, d)
 	if err != nil {
 		return Result{}, fmt.Errorf("sandbox: %w", err)
 	}
 	defer j.close()
-	if s.cgroups != nil {
+	if s.cgroups != nil && s.engine == nil { // an engine makes its own
 		if j.group, err = s.cgroups.make(spec.Limits.Memory); err != nil {
 			j.kill("")
 			j.gone()
@@ -83,137 +82,69 @@ func (s *Sandbox) Run(ctx context.Context, spec Spec) (Result, error) {
 	return result, nil
 }
 
-// job is a started sandbox. Its processes are: the monitor (our child), the init of the pid namespace (the
-// monitor's child), and in there the script. When init dies, the kernel kills the whole namespace.
+// vessel is what a job's processes are in: bubblewrap's, or a container.
+type vessel interface {
+	// awaitInit waits for the init of the pid namespace and returns its process id, or 0 when it did not start.
+	awaitInit() int
+	// limit sets what the script inherits.
+	limit(limits Limits) error
+	// release lets it go on, once its limits are set. It may be called again.
+	release()
+	// kill ends what has no init yet.
+	kill()
+	// end says how the script ended, after everything is gone.
+	end() ending
+	close()
+}
+
+// ending is how a script ended. One that was never reached has none.
+type ending struct {
+	code                 int
+	reached, outOfMemory bool
+}
+
+// job is a started sandbox. Its processes are the init of the pid namespace, and below it the script. When init dies,
+// the kernel kills the whole namespace.
 type job struct {
-	cmd     *exec.Cmd
+	vessel
 	started time.Time
-	// block holds the launcher until the limits are set; gate holds the script until its supervisor is ready,
-	// and a gate that closes without a word ends it.
-	block, gate *os.File
-	status      *json.Decoder
-	statusFile  *os.File
-	output      *tape
-	copied      chan struct{} // closed when the output's end was read
-	exited      chan struct{} // closed when the monitor is gone
-	init        int           // process id of the namespace's init
-	pidfd       int
-	group       *cgroup // nil where there are none
-	door        *door   // nil without a network
-	proxy       http.Handler
-	log         *slog.Logger
-	killOnce    sync.Once
-	reason      string
+	// gate holds the script until its supervisor is ready, and a gate that closes without a word ends it.
+	gate *os.File
+	// outlet is our own end of the output, where it has to be open as long as others may come.
+	outlet   *os.File
+	output   *tape
+	copied   chan struct{} // closed when the output's end was read
+	exited   chan struct{} // closed when the monitor, or init where there is none, is gone
+	init     int           // process id of the namespace's init
+	pidfd    int
+	group    *cgroup // nil where there are none
+	door     *door   // nil without a network
+	proxy    http.Handler
+	log      *slog.Logger
+	killOnce sync.Once
+	reason   string
 }
 
-// gated waits for a line on the gate, closes it and becomes the script's shell. It enters the source by itself: the
-// folder may be closed to everybody but the script's user, which the launcher is not.
-const gated = `cd ` + Source + ` && read -r go <&3 && unset OLDPWD && exec 3<&- /bin/sh -c "$1"`
-
-// quiet forbids user namespaces below this one, as --disable-userns does for the launcher's own.
-const quiet = `{ echo 0 >/proc/sys/user/max_user_namespaces; } 2>/dev/null; exec "$@"`
-
-func (s *Sandbox) start(spec Spec, id identity, d *door) (_ *job, err error) {
-	l := &launch{}
-	defer l.close()
-	pipes, err := makePipes(4)
-	if err != nil {
-		return nil, err
-	}
-	gate, block, status, out := pipes[0], pipes[1], pipes[2], pipes[3]
-	defer func() {
-		if err != nil {
-			closeAll(gate.w, block.w, status.r, out.r)
-		}
-	}()
-	defer func() { _ = out.w.Close() }()
-	if id.mapped {
-		// So that the script may open /dev/stdout and /dev/stderr by name, as tee does: the kernel asks for the owner.
-		if err := out.w.Chown(id.uid, id.uid); err != nil {
-			return nil, fmt.Errorf("hand over the output: %w", err)
-		}
-	}
-	l.inherit(gate.r) // number 3, see gated
-	l.add("--block-fd", l.inherit(block.r), "--json-status-fd", l.inherit(status.w))
-	if err := s.build(l, spec, id, d); err != nil {
-		return nil, err
-	}
-	args, err := memoryFile(joinArgs(l.args))
-	if err != nil {
-		return nil, err
-	}
-	argv := []string{s.bin, "--args", l.inherit(args), "--"}
-	if id.mapped {
-		user := strconv.Itoa(insideID)
-		argv = append([]string{"/bin/sh", "-c", quiet, "sh"}, argv...)
-		argv = append(argv, "/usr/bin/setpriv", "--reuid", user, "--regid", user, "--clear-groups", "--inh-caps=-all", "--")
-	}
-	if d != nil {
-		argv = append(argv, insideHelper, insideCommand)
-	}
-	argv = append(argv, "/bin/sh", "-c", gated, "sh", spec.Script)
-
-	cmd := exec.Command(argv[0], argv[1:]...) //nolint:noctx // supervise kills the namespace, which a context would not
-	cmd.Env = []string{}
-	cmd.Dir = "/"
-	cmd.Stdout, cmd.Stderr = out.w, out.w
-	cmd.ExtraFiles = l.files
-	cmd.SysProcAttr = attributes(id)
-	j := &job{
-		cmd: cmd, started: time.Now(), block: block.w, gate: gate.w, pidfd: -1,
-		status: json.NewDecoder(io.LimitReader(status.r, 1<<16)), statusFile: status.r,
-		door: d, proxy: cmp.Or[http.Handler](spec.Egress, s.egress), log: s.log,
-		output: newTape(spec.Limits.Output), copied: make(chan struct{}), exited: make(chan struct{}),
-	}
-	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start bubblewrap: %w", err)
-	}
-	go func() {
-		defer close(j.copied)
-		defer func() { _ = out.r.Close() }()
-		_, _ = io.Copy(j.output, out.r)
-	}()
-	go func() {
-		defer close(j.exited)
-		_ = cmd.Wait()
-	}()
-	return j, nil
-}
-
-// attributes say how the launcher starts. As root: as root of a new user namespace that knows two users, itself and
-// the script's, so that bubblewrap can reach folders that only root can, and the script can't.
-func attributes(id identity) *syscall.SysProcAttr {
-	attr := &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	if id.mapped {
-		ids := []syscall.SysProcIDMap{{ContainerID: 0, HostID: 0, Size: 1}, {ContainerID: insideID, HostID: id.uid, Size: 1}}
-		attr.Cloneflags = syscall.CLONE_NEWUSER
-		attr.UidMappings, attr.GidMappings = ids, ids
-		attr.GidMappingsEnableSetgroups = true
-		attr.Credential = &syscall.Credential{}
-	}
-	return attr
+func (j *job) copyOutput(from *os.File) {
+	defer close(j.copied)
+	defer func() { _ = from.Close() }()
+	_, _ = io.Copy(j.output, from)
 }
 
 // ready waits for the namespaces, sets the limits and lets the script go.
 func (j *job) ready(ctx context.Context, limits Limits) error {
 	first := make(chan int, 1)
-	go func() {
-		var status struct {
-			Child int `json:"child-pid"`
-		}
-		_ = j.status.Decode(&status)
-		first <- status.Child
-	}()
+	go func() { first <- j.awaitInit() }()
 	timer := time.NewTimer(startTime)
 	defer timer.Stop()
-	// Not ctx: bubblewrap is quick, and only after this is there an init to kill.
+	// Not ctx: it is quick, and only after this is there an init to kill.
 	select {
 	case j.init = <-first:
 	case <-timer.C:
-		return errors.New("bubblewrap did not start in time")
+		return errors.New("the sandbox did not start in time")
 	}
 	if j.init <= 0 {
-		return errors.New("bubblewrap did not start")
+		return errors.New("the sandbox did not start")
 	}
 	var err error
 	if j.pidfd, err = unix.PidfdOpen(j.init, 0); err != nil {
@@ -222,15 +153,15 @@ func (j *job) ready(ctx context.Context, limits Limits) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := setLimits(j.init, limits); err != nil {
+	if err := j.limit(limits); err != nil {
 		return err
 	}
-	if j.group != nil {
-		if err := j.group.join(j.init); err != nil {
-			return fmt.Errorf("join the control group: %w", err)
-		}
+	// Should the host run out of memory all the same, this goes first. Not everywhere allowed, never needed.
+	_ = os.WriteFile(fmt.Sprintf("/proc/%d/oom_score_adj", j.init), []byte("1000"), 0)
+	if err := j.group.join(j.init); err != nil {
+		return fmt.Errorf("join the control group: %w", err)
 	}
-	_, _ = j.block.Write([]byte("\n"))
+	j.release()
 	if j.door != nil {
 		if err := j.door.answer(j.exited, j.proxy, j.log); err != nil {
 			return err
@@ -240,32 +171,38 @@ func (j *job) ready(ctx context.Context, limits Limits) error {
 	return nil
 }
 
+// rlimit is one of the kernel's limits for a process, which its children inherit.
+type rlimit struct {
+	name  string // as engines call it
+	what  int
+	value uint64
+}
+
+func rlimits(limits Limits) []rlimit {
+	cpu := uint64((limits.CPU + time.Second - 1) / time.Second)
+	return []rlimit{
+		{"core", unix.RLIMIT_CORE, 0},
+		{"nproc", unix.RLIMIT_NPROC, uint64(limits.Processes)},
+		{"fsize", unix.RLIMIT_FSIZE, uint64(limits.FileSize)},
+		{"nofile", unix.RLIMIT_NOFILE, uint64(limits.OpenFiles)},
+		{"cpu", unix.RLIMIT_CPU, cpu},
+		{"rtprio", unix.RLIMIT_RTPRIO, 0},
+		{"msgqueue", unix.RLIMIT_MSGQUEUE, 1 << 20},
+	}
+}
+
 // setLimits sets init's limits before it forks the script, which inherits them.
 func setLimits(pid int, limits Limits) error {
-	cpu := uint64((limits.CPU + time.Second - 1) / time.Second)
-	for _, limit := range []struct {
-		what  int
-		value uint64
-	}{
-		{unix.RLIMIT_CORE, 0},
-		{unix.RLIMIT_NPROC, uint64(limits.Processes)},
-		{unix.RLIMIT_FSIZE, uint64(limits.FileSize)},
-		{unix.RLIMIT_NOFILE, uint64(limits.OpenFiles)},
-		{unix.RLIMIT_CPU, cpu},
-		{unix.RLIMIT_RTPRIO, 0},
-		{unix.RLIMIT_MSGQUEUE, 1 << 20},
-	} {
+	for _, limit := range rlimits(limits) {
 		var old unix.Rlimit
 		if err := unix.Prlimit(pid, limit.what, nil, &old); err != nil {
-			return fmt.Errorf("read limit %d: %w", limit.what, err)
+			return fmt.Errorf("read limit %s: %w", limit.name, err)
 		}
 		value := min(limit.value, old.Max)
 		if err := unix.Prlimit(pid, limit.what, &unix.Rlimit{Cur: value, Max: value}, nil); err != nil {
-			return fmt.Errorf("set limit %d: %w", limit.what, err)
+			return fmt.Errorf("set limit %s: %w", limit.name, err)
 		}
 	}
-	// Should the host run out of memory all the same, this goes first. Not everywhere allowed, never needed.
-	_ = os.WriteFile(fmt.Sprintf("/proc/%d/oom_score_adj", pid), []byte("1000"), 0)
 	return nil
 }
 
@@ -316,12 +253,17 @@ func (j *job) supervise(ctx context.Context, limits Limits, writable []string) (
 	if startErr != nil {
 		return Result{}, fmt.Errorf("%w: %.1000s", startErr, result.Output)
 	}
-	code, finished := j.exitCode()
-	if j.reason == "" && !finished {
-		return Result{}, fmt.Errorf("bubblewrap could not make the sandbox: %.1000s", result.Output)
+	if j.reason != "" {
+		return result, nil
 	}
-	if j.reason == "" {
-		result.ExitCode = code
+	end := j.end()
+	switch {
+	case !end.reached:
+		return Result{}, fmt.Errorf("the sandbox could not be made: %.1000s", result.Output)
+	case end.outOfMemory:
+		result.Killed = KilledMemory // its group was gone before it was looked at
+	default:
+		result.ExitCode = end.code
 	}
 	return result, nil
 }
@@ -341,22 +283,19 @@ func (j *job) kill(reason string) {
 		_ = unix.PidfdSendSignal(j.pidfd, unix.SIGKILL, nil, 0)
 		return
 	}
-	_ = j.cmd.Process.Kill()
+	j.vessel.kill()
 }
 
 // gone waits until nothing is left. A dead init means a dead namespace: the kernel reports init only after it has
 // reaped everything in it.
 func (j *job) gone() {
-	closeAll(j.block, j.gate) // a launcher that still waits goes on, and its script ends at the gate
+	j.release() // a launcher that still waits goes on, and its script ends at the gate
+	closeAll(j.gate)
 	if j.pidfd >= 0 {
-		fds := []unix.PollFd{{Fd: int32(j.pidfd), Events: unix.POLLIN}}
-		for {
-			if _, err := unix.Poll(fds, -1); !errors.Is(err, unix.EINTR) {
-				break
-			}
-		}
+		awaitEnd(j.pidfd)
 	}
 	<-j.exited
+	closeAll(j.outlet)
 	<-j.copied
 	if j.init > 0 {
 		// When this program is the reaper of orphans (process 1 of a container), init is now its child.
@@ -364,23 +303,19 @@ func (j *job) gone() {
 	}
 }
 
-// exitCode is what bubblewrap reported of the script, and false when the script was never reached.
-func (j *job) exitCode() (int, bool) {
+// awaitEnd waits until a process is gone.
+func awaitEnd(pidfd int) {
+	fds := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
 	for {
-		var status struct {
-			Code *int `json:"exit-code"`
-		}
-		if err := j.status.Decode(&status); err != nil {
-			return 0, false
-		}
-		if status.Code != nil {
-			return *status.Code, true
+		if _, err := unix.Poll(fds, -1); !errors.Is(err, unix.EINTR) {
+			return
 		}
 	}
 }
 
 func (j *job) close() {
-	closeAll(j.block, j.gate, j.statusFile)
+	closeAll(j.gate, j.outlet)
+	j.vessel.close()
 	if j.pidfd >= 0 {
 		_ = unix.Close(j.pidfd)
 	}
@@ -421,13 +356,4 @@ func closeAll(files ...*os.File) {
 	for _, f := range files {
 		_ = f.Close()
 	}
-}
-
-func joinArgs(args []string) string {
-	var b bytes.Buffer
-	for _, arg := range args {
-		b.WriteString(arg)
-		b.WriteByte(0)
-	}
-	return b.String()
 }

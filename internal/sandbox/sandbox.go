@@ -1,4 +1,4 @@
-// Package sandbox runs a script that nobody trusts, by way of bubblewrap.
+// Package sandbox runs a script that nobody trusts, by way of bubblewrap or of a container engine.
 //
 // It promises:
 //   - The script sees the toolchains, its source directory at /src, the mounts it was given, and nothing else of
@@ -7,7 +7,7 @@
 //   - It has no privileges and can't get any: no root, no capabilities, no new privileges, no user namespaces.
 //   - It is bounded in time, memory, processes, files, disk and output.
 //   - When Run returns, by whatever way, every process that the script started is gone. If the program that called
-//     Run is killed, the kernel kills the sandbox.
+//     Run is killed, the kernel kills the sandbox; a container is removed by its guard, and at the latest at the next start.
 //   - Host code never follows a link that the script could have planted.
 //
 // docs/security.md says why each part is the way it is, and what is left open.
@@ -108,12 +108,27 @@ type Result struct {
 	MemoryBy string
 }
 
+// The backends of Options.Backend.
+const (
+	Auto       = "auto"
+	Bubblewrap = "bubblewrap"
+	Podman     = "podman"
+	Docker     = "docker"
+)
+
 // Options configure New.
 type Options struct {
+	// Backend is one of the above. Auto, or nothing, takes a container engine if there is an image and a container of it
+	// runs, else bubblewrap if a sandbox runs. One that is named is the one, or there is none.
+	Backend string
+	// Image is what containers are made of. It brings its own tools.
+	Image string
 	// Bin is the bubblewrap program; empty looks for bwrap in PATH.
 	Bin string
 	// Toolchains are host directories, outside of /usr, that are shown read-only at the same path.
 	Toolchains []string
+	// HostToolchains are more of them for bubblewrap alone, whose /usr is the host's too.
+	HostToolchains []string
 	// CABundle is the file of trusted certificates for runs with a network; empty looks in the usual places.
 	CABundle string
 	// Egress is the proxy of runs with a network; see internal/egress. A program that sets it calls Inside first.
@@ -123,7 +138,8 @@ type Options struct {
 
 // Sandbox runs scripts. It is safe for concurrent use.
 type Sandbox struct {
-	bin        string
+	bin        string  // bubblewrap's
+	engine     *engine // nil with bubblewrap
 	toolchains []string
 	caBundle   string
 	helper     string // this program
@@ -134,14 +150,11 @@ type Sandbox struct {
 	ids        *identities
 }
 
-// New finds bubblewrap and proves that it works by running something inside. Its error says what to do.
+// New chooses a backend and proves that it works by running something inside. Its error says what to do.
 func New(ctx context.Context, opts Options) (*Sandbox, error) {
 	sealInherited()
-	bin, err := findLauncher(ctx, opts.Bin)
-	if err != nil {
-		return nil, err
-	}
-	s := &Sandbox{bin: bin, caBundle: opts.CABundle, egress: opts.Egress, log: opts.Log, ids: newIdentities()}
+	s := &Sandbox{caBundle: opts.CABundle, egress: opts.Egress, log: opts.Log, ids: newIdentities()}
+	var err error
 	if s.helper, err = os.Executable(); err != nil {
 		return nil, fmt.Errorf("sandbox: find this program: %w", err)
 	}
@@ -154,19 +167,80 @@ func New(ctx context.Context, opts Options) (*Sandbox, error) {
 	if s.filter, err = filter(); err != nil {
 		return nil, fmt.Errorf("sandbox: %w", err)
 	}
-	if membership, err := os.ReadFile("/proc/self/cgroup"); err == nil {
-		s.cgroups = findCgroups(string(membership))
+	if err := s.addToolchains(opts.Toolchains); err != nil {
+		return nil, err
 	}
-	for _, dir := range opts.Toolchains {
-		if err := checkMountPoint(dir); err != nil {
-			return nil, fmt.Errorf("sandbox: toolchain %q: %w", dir, err)
-		}
-		s.toolchains = append(s.toolchains, filepath.Clean(dir))
-	}
-	if err := s.probe(ctx); err != nil {
+	if err := s.choose(ctx, opts); err != nil {
 		return nil, err
 	}
 	return s, nil
+}
+
+func (s *Sandbox) addToolchains(dirs []string) error {
+	for _, dir := range dirs {
+		if err := checkMountPoint(dir); err != nil {
+			return fmt.Errorf("sandbox: toolchain %q: %w", dir, err)
+		}
+		s.toolchains = append(s.toolchains, filepath.Clean(dir))
+	}
+	return nil
+}
+
+// choose takes the backend that is asked for, or the first one that works. One that was named is never replaced.
+func (s *Sandbox) choose(ctx context.Context, opts Options) error {
+	var failed []error
+	for _, d := range dialects {
+		if opts.Backend == d.name {
+			return s.useEngine(ctx, d, opts.Image)
+		}
+	}
+	switch opts.Backend {
+	case Auto, "":
+		if opts.Image == "" {
+			return s.useBubblewrap(ctx, opts)
+		}
+		for _, d := range dialects {
+			err := s.useEngine(ctx, d, opts.Image)
+			if err == nil {
+				return nil
+			}
+			s.log.WarnContext(ctx, "SANDBOX_IMAGE is set, and this engine does not run it", "engine", d.name, "error", err)
+			failed = append(failed, err)
+		}
+		err := s.useBubblewrap(ctx, opts)
+		if err == nil {
+			return nil
+		}
+		return errors.Join(append(failed, err)...)
+	case Bubblewrap:
+		return s.useBubblewrap(ctx, opts)
+	}
+	return fmt.Errorf("sandbox: there is no backend %q", opts.Backend)
+}
+
+// Backend is the one that was chosen.
+func (s *Sandbox) Backend() string {
+	if s.engine != nil {
+		return s.engine.name
+	}
+	return Bubblewrap
+}
+
+func (s *Sandbox) useBubblewrap(ctx context.Context, opts Options) error {
+	var err error
+	if s.bin, err = findLauncher(ctx, opts.Bin); err != nil {
+		return err
+	}
+	if membership, err := os.ReadFile("/proc/self/cgroup"); err == nil {
+		s.cgroups = findCgroups(string(membership))
+	}
+	if err := s.addToolchains(opts.HostToolchains); err != nil {
+		return err
+	}
+	if err := s.probe(ctx); err != nil {
+		return fmt.Errorf("sandbox: bubblewrap is there but can't make a sandbox: %w: %s", err, enable)
+	}
+	return nil
 }
 
 const install = "install bubblewrap 0.8 or newer (Debian, Ubuntu: apt-get install bubblewrap; Fedora: dnf install bubblewrap; Alpine: apk add bubblewrap)"
@@ -210,7 +284,7 @@ const enable = "allow unprivileged user namespaces: sysctl kernel.unprivileged_u
 func (s *Sandbox) probe(ctx context.Context) error {
 	dir, err := os.MkdirTemp("", "sandbox-probe-")
 	if err != nil {
-		return fmt.Errorf("sandbox: probe: %w", err)
+		return fmt.Errorf("probe: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	res, err := s.Run(ctx, Spec{
@@ -218,13 +292,13 @@ func (s *Sandbox) probe(ctx context.Context) error {
 		Dir:    dir, Limits: Limits{Time: 30 * time.Second},
 	})
 	if ctx.Err() != nil {
-		return fmt.Errorf("sandbox: probe: %w", ctx.Err())
+		return fmt.Errorf("probe: %w", ctx.Err())
 	}
 	if err != nil {
-		return fmt.Errorf("sandbox: bubblewrap is there but can't make a sandbox: %w: %s", err, enable)
+		return err
 	}
 	if res.ExitCode != 0 || strings.TrimSpace(res.Output) != "ok" {
-		return fmt.Errorf("sandbox: the probe ended with %d, %q, %.500q: %s", res.ExitCode, res.Killed, res.Output, enable)
+		return fmt.Errorf("the probe ended with %d, %q, %.500q", res.ExitCode, res.Killed, res.Output)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package sandbox
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -37,7 +38,9 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	_ = os.Setenv(canary, canaryValue)
-	os.Exit(m.Run())
+	code := m.Run()
+	removeTestImage()
+	os.Exit(code)
 }
 
 func helper(script, dir string) int {
@@ -48,7 +51,7 @@ func helper(script, dir string) int {
 		fmt.Println(err)
 		return 99
 	}
-	s, err := New(ctx, Options{Egress: proxy})
+	s, err := New(ctx, Options{Egress: proxy, Backend: os.Getenv("SANDBOX_TEST_BACKEND"), Image: os.Getenv("SANDBOX_TEST_IMAGE")})
 	if err != nil {
 		fmt.Println(err)
 		return 99
@@ -102,7 +105,7 @@ func TestWhatTheScriptSees(t *testing.T) {
 	tests := map[string]Spec{
 		"the exit code passes through a success":  {Script: `true`},
 		"the working directory is the source":     {Script: `test "$PWD" = /src; touch /src/x; test -e x`},
-		"it is an ordinary user":                  {Script: `test "$(id -u):$(id -g):$(id -G)" = 1000:1000:1000; test "$(id -un)" = sandbox`},
+		"it is an ordinary user":                  {Script: `test "$(id -u)" -ge 1000; test "$(id -g):$(id -G)" = "$(id -u):$(id -u)"; test "$(id -un)" = sandbox`},
 		"it has no capabilities":                  {Script: `for f in CapInh CapPrm CapEff CapAmb; do grep -q "^$f:.*0000000000000000$" /proc/self/status; done`},
 		"it can't gain privileges":                {Script: `grep -q "^NoNewPrivs:.*1$" /proc/self/status`},
 		"it can't make user namespaces":           {Script: `not unshare --user true 2>/dev/null`},
@@ -118,7 +121,7 @@ func TestWhatTheScriptSees(t *testing.T) {
 		"only its own processes show": {Script: `test "$(ls -d /proc/[0-9]* | wc -l)" -lt 8`},
 		"no files are inherited":      {Script: `ls -l /proc/self/fd; test "$(ls /proc/self/fd | wc -l)" = 4`},
 		"home and tmp can be written": {Script: `echo x >"$HOME/x"; echo x >"$TMPDIR/x"; echo x >/dev/shm/x`},
-		"there is no network":         {Script: `test "$(tail -n +3 /proc/net/dev | cut -d: -f1 | tr -d ' ')" = lo; not ls /etc/resolv.conf 2>/dev/null`},
+		"there is no network":         {Script: `test "$(tail -n +3 /proc/net/dev | cut -d: -f1 | tr -d ' ')" = lo; not grep -q . /etc/resolv.conf 2>/dev/null`},
 		"Go runs":                     {Script: `go version | grep -q "go version go"`},
 		"Node runs":                   {Script: `node --version | grep -q "^v"; node -e "process.exit(0)"`},
 		"the environment that the spec asks for is there": {
@@ -132,100 +135,125 @@ func TestWhatTheScriptSees(t *testing.T) {
 			want(t, s, spec)
 		})
 	}
+	c := withContainers(t)
+	if c == nil {
+		return
+	}
+	// All in one container: it is slow to start. Its image has neither Go nor certificates.
+	var b strings.Builder
+	env := map[string]string{}
+	for name, spec := range tests {
+		if name != "Go runs" && name != "certificates are there" {
+			fmt.Fprintf(&b, "sh -ec %s || echo %s; rm -f /tmp/x\n", quote("not() { ! \"$@\"; }\n"+spec.Script), quote("failed: "+name))
+			maps.Copy(env, spec.Env)
+		}
+	}
+	if res := run(t, c, Spec{Script: b.String(), Env: env}); res.ExitCode != 0 || strings.Contains(res.Output, "failed: ") {
+		t.Errorf("in a container: %+v", res)
+	}
 }
 
 func TestTheHostsEnvironmentIsNowhere(t *testing.T) {
 	t.Parallel()
-	res := run(t, newSandbox(t), Spec{Script: `env | sort; for p in /proc/[0-9]*; do tr '\0' '\n' <$p/environ; tr '\0' '\n' <$p/cmdline; done 2>/dev/null`})
-	for _, secret := range []string{"canary-value", canary, t.TempDir()[:len(os.TempDir())+5]} {
-		if strings.Contains(res.Output, secret) {
-			t.Errorf("%q is visible inside:\n%s", secret, res.Output)
+	eachBackend(t, func(t *testing.T, s *Sandbox) {
+		res := run(t, s, Spec{Script: `env | sort; for p in /proc/[0-9]*; do tr '\0' '\n' <$p/environ; tr '\0' '\n' <$p/cmdline; done 2>/dev/null`})
+		for _, secret := range []string{"canary-value", canary, t.TempDir()[:len(os.TempDir())+5]} {
+			if strings.Contains(res.Output, secret) {
+				t.Errorf("%q is visible inside:\n%s", secret, res.Output)
+			}
 		}
-	}
-	env, _, _ := strings.Cut(res.Output, "\nTMPDIR=/tmp\n")
-	var names []string
-	for _, line := range strings.Split(env, "\n") {
-		name, _, _ := strings.Cut(line, "=")
-		names = append(names, name)
-	}
-	if diff := cmp.Diff([]string{"CI", "HOME", "LANG", "PATH", "PWD"}, names); diff != "" {
-		t.Error(diff)
-	}
+		env, _, _ := strings.Cut(res.Output, "\nTMPDIR=/tmp\n")
+		var names []string
+		for _, line := range strings.Split(env, "\n") {
+			name, _, _ := strings.Cut(line, "=")
+			names = append(names, name)
+		}
+		if diff := cmp.Diff([]string{"CI", "HOME", "LANG", "PATH", "PWD"}, names); diff != "" {
+			t.Error(diff)
+		}
+	})
 }
 
 func TestExitCodesPassThrough(t *testing.T) {
 	t.Parallel()
-	s := newSandbox(t)
-	for _, code := range []int{0, 1, 7, 126, 255} {
-		if got := run(t, s, Spec{Script: fmt.Sprintf("echo out; echo err >&2; exit %d", code)}); got.ExitCode != code || got.Output != "out\nerr\n" || got.Killed != "" {
-			t.Errorf("exit %d: got %+v", code, got)
+	eachBackend(t, func(t *testing.T, s *Sandbox) {
+		for _, code := range []int{0, 1, 7, 126, 255} {
+			if got := run(t, s, Spec{Script: fmt.Sprintf("echo out; echo err >&2; exit %d", code)}); got.ExitCode != code || got.Output != "out\nerr\n" || got.Killed != "" {
+				t.Errorf("exit %d: got %+v", code, got)
+			}
 		}
-	}
+	})
 }
 
 func TestTheOutputCanBeOpenedByName(t *testing.T) {
 	t.Parallel()
-	if got := run(t, newSandbox(t), Spec{Script: "echo a | tee /dev/stderr; echo b >/dev/stdout"}); got.Output != "a\na\nb\n" {
-		t.Errorf("%q", got.Output)
-	}
+	eachBackend(t, func(t *testing.T, s *Sandbox) {
+		if got := run(t, s, Spec{Script: "echo a | tee /dev/stderr; echo b >/dev/stdout"}); got.Output != "a\na\nb\n" {
+			t.Errorf("%q", got.Output)
+		}
+	})
 }
 
 func TestMounts(t *testing.T) {
 	t.Parallel()
-	s := newSandbox(t)
-	ro, rw := t.TempDir(), t.TempDir()
-	write(t, filepath.Join(ro, "f"), "hello")
-	want(t, s, Spec{
-		Script: `test "$(cat /git/ro/f)" = hello; not touch /git/ro/x 2>/dev/null; echo new >/cache/f`,
-		Mounts: []Mount{{Host: ro, Inside: "/git/ro"}, {Host: rw, Inside: "/cache", Writable: true}},
+	eachBackend(t, func(t *testing.T, s *Sandbox) {
+		ro, rw := t.TempDir(), t.TempDir()
+		write(t, filepath.Join(ro, "f"), "hello")
+		want(t, s, Spec{
+			Script: `test "$(cat /git/ro/f)" = hello; not touch /git/ro/x 2>/dev/null; echo new >/cache/f`,
+			Mounts: []Mount{{Host: ro, Inside: "/git/ro"}, {Host: rw, Inside: "/cache", Writable: true}},
+		})
+		if got, err := os.ReadFile(filepath.Join(rw, "f")); err != nil || string(got) != "new\n" {
+			t.Errorf("cache has %q, %v", got, err)
+		}
 	})
-	if got, err := os.ReadFile(filepath.Join(rw, "f")); err != nil || string(got) != "new\n" {
-		t.Errorf("cache has %q, %v", got, err)
-	}
 }
 
 func TestAFolderThatOnlyItsOwnerCanReachWorks(t *testing.T) {
 	t.Parallel()
-	private := filepath.Join(t.TempDir(), "private")
-	dir := filepath.Join(private, "src")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	write(t, filepath.Join(dir, "f"), "hello")
-	want(t, newSandbox(t), Spec{Dir: dir, Script: `test "$(cat f)" = hello; echo x >f`})
+	eachBackend(t, func(t *testing.T, s *Sandbox) {
+		private := filepath.Join(t.TempDir(), "private")
+		dir := filepath.Join(private, "src")
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(dir, "f"), "hello")
+		want(t, s, Spec{Dir: dir, Script: `test "$(cat f)" = hello; echo x >f`})
+	})
 }
 
 func TestRefusedSpecs(t *testing.T) {
 	t.Parallel()
-	s := newSandbox(t)
-	dir := t.TempDir()
-	link := filepath.Join(t.TempDir(), "link")
-	if err := os.Symlink("/etc", link); err != nil {
-		t.Fatal(err)
-	}
-	tests := map[string]Spec{
-		"no script":                         {Dir: dir},
-		"a script with a zero byte":         {Dir: dir, Script: "a\x00b"},
-		"a directory that is a link":        {Dir: link, Script: "true"},
-		"a relative directory":              {Dir: ".", Script: "true"},
-		"a directory that is not there":     {Dir: dir + "/none", Script: "true"},
-		"a mount of a link":                 {Dir: dir, Script: "true", Mounts: []Mount{{Host: link, Inside: "/x"}}},
-		"a mount over the system":           {Dir: dir, Script: "true", Mounts: []Mount{{Host: dir, Inside: "/usr"}}},
-		"a mount over the root":             {Dir: dir, Script: "true", Mounts: []Mount{{Host: dir, Inside: "/"}}},
-		"a mount with dots":                 {Dir: dir, Script: "true", Mounts: []Mount{{Host: dir, Inside: "/x/../etc"}}},
-		"a mount inside of the source":      {Dir: dir, Script: "true", Mounts: []Mount{{Host: t.TempDir(), Inside: "/src/x"}}},
-		"a mount of a part of the source":   {Dir: dir, Script: "true", Mounts: []Mount{{Host: dir, Inside: "/x"}}},
-		"a mount below a writable mount":    {Dir: dir, Script: "true", Mounts: []Mount{{Host: t.TempDir(), Inside: "/a", Writable: true}, {Host: t.TempDir(), Inside: "/a/b"}}},
-		"a malformed environment variable":  {Dir: dir, Script: "true", Env: map[string]string{"A B": "c"}},
-		"an environment value with a zero":  {Dir: dir, Script: "true", Env: map[string]string{"A": "b\x00--bind\x00/\x00/h"}},
-		"a script beyond the largest size":  {Dir: dir, Script: strings.Repeat("#", 100_001)},
-		"an environment name like a option": {Dir: dir, Script: "true", Env: map[string]string{"--bind": "/"}},
-	}
-	for name, spec := range tests {
-		if _, err := s.Run(t.Context(), spec); err == nil {
-			t.Errorf("%s: not refused", name)
+	eachBackend(t, func(t *testing.T, s *Sandbox) {
+		dir := t.TempDir()
+		link := filepath.Join(t.TempDir(), "link")
+		if err := os.Symlink("/etc", link); err != nil {
+			t.Fatal(err)
 		}
-	}
+		tests := map[string]Spec{
+			"no script":                         {Dir: dir},
+			"a script with a zero byte":         {Dir: dir, Script: "a\x00b"},
+			"a directory that is a link":        {Dir: link, Script: "true"},
+			"a relative directory":              {Dir: ".", Script: "true"},
+			"a directory that is not there":     {Dir: dir + "/none", Script: "true"},
+			"a mount of a link":                 {Dir: dir, Script: "true", Mounts: []Mount{{Host: link, Inside: "/x"}}},
+			"a mount over the system":           {Dir: dir, Script: "true", Mounts: []Mount{{Host: dir, Inside: "/usr"}}},
+			"a mount over the root":             {Dir: dir, Script: "true", Mounts: []Mount{{Host: dir, Inside: "/"}}},
+			"a mount with dots":                 {Dir: dir, Script: "true", Mounts: []Mount{{Host: dir, Inside: "/x/../etc"}}},
+			"a mount inside of the source":      {Dir: dir, Script: "true", Mounts: []Mount{{Host: t.TempDir(), Inside: "/src/x"}}},
+			"a mount of a part of the source":   {Dir: dir, Script: "true", Mounts: []Mount{{Host: dir, Inside: "/x"}}},
+			"a mount below a writable mount":    {Dir: dir, Script: "true", Mounts: []Mount{{Host: t.TempDir(), Inside: "/a", Writable: true}, {Host: t.TempDir(), Inside: "/a/b"}}},
+			"a malformed environment variable":  {Dir: dir, Script: "true", Env: map[string]string{"A B": "c"}},
+			"an environment value with a zero":  {Dir: dir, Script: "true", Env: map[string]string{"A": "b\x00--bind\x00/\x00/h"}},
+			"a script beyond the largest size":  {Dir: dir, Script: strings.Repeat("#", 100_001)},
+			"an environment name like a option": {Dir: dir, Script: "true", Env: map[string]string{"--bind": "/"}},
+		}
+		for name, spec := range tests {
+			if _, err := s.Run(t.Context(), spec); err == nil {
+				t.Errorf("%s: not refused", name)
+			}
+		}
+	})
 }
 
 func TestAMissingLauncherIsExplained(t *testing.T) {
@@ -311,22 +339,44 @@ i=0; while [ $i -lt 60 ]; do sleep 100 & i=$((i+1)); done; echo not-bounded`
 
 func TestAKilledRunnerLeavesNothing(t *testing.T) {
 	t.Parallel()
+	killed := func(t *testing.T, uid int, env ...string) {
+		mark := marker()
+		cmd := helperCommand(t, `setsid sh -c ': `+mark+`; sleep 1000; :' & touch /src/up; sleep 1000`, uid)
+		cmd.Env = append(cmd.Env, env...)
+		dir := filepath.Join(filepath.Dir(cmd.Path), "src")
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		until(t, "the script runs", func() bool { _, err := os.Stat(filepath.Join(dir, "up")); return err == nil })
+		until(t, "the survivor runs", func() bool { return len(withMark(mark)) > 1 })
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		until(t, "everything is gone", func() bool { return len(withMark(mark)) == 0 })
+	}
 	for name, uid := range map[string]int{"as this user": os.Getuid(), "as an ordinary user": unprivileged()} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			mark := marker()
-			cmd := helperCommand(t, `setsid sh -c ': `+mark+`; sleep 1000; :' & touch /src/up; sleep 1000`, uid)
-			dir := filepath.Join(filepath.Dir(cmd.Path), "src")
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
-			}
-			until(t, "the script runs", func() bool { _, err := os.Stat(filepath.Join(dir, "up")); return err == nil })
-			until(t, "the survivor runs", func() bool { return len(withMark(mark)) > 1 })
-			_ = cmd.Process.Kill()
-			_ = cmd.Wait()
-			until(t, "everything is gone", func() bool { return len(withMark(mark)) == 0 })
+			killed(t, uid)
 		})
 	}
+	t.Run("in a container", func(t *testing.T) {
+		t.Parallel()
+		c := withContainers(t)
+		if c == nil {
+			return
+		}
+		killed(t, os.Getuid(), "SANDBOX_TEST_BACKEND="+c.Backend(), "SANDBOX_TEST_IMAGE="+testImage, "HOME="+os.Getenv("HOME"), "DOCKER_HOST="+os.Getenv("DOCKER_HOST"))
+		owned := func() bool {
+			for _, name := range ours(t, c, "label="+label) {
+				text, err := c.engine.do(t.Context(), "inspect", "--format", `{{index .Config.Labels "`+label+`"}}`, name)
+				if o, ok := parseOwner(text); err == nil && ok && strings.HasPrefix(name, "sre-agent-sandbox-run-") && processStart(o.pid) != o.born {
+					return true
+				}
+			}
+			return false
+		}
+		until(t, "the container is removed", func() bool { return !owned() })
+	})
 }
 
 func TestPickRange(t *testing.T) {

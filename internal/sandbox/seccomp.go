@@ -12,14 +12,52 @@ import (
 
 // forbidden are system calls that no build needs, and that have opened kernels or reach what is not in a namespace:
 // keyrings, kernel code, the clock, mounts, other processes' namespaces. io_uring does the work of others unseen.
-var forbidden = []uint32{
-	unix.SYS_ADD_KEY, unix.SYS_KEYCTL, unix.SYS_REQUEST_KEY, unix.SYS_BPF, unix.SYS_PERF_EVENT_OPEN, unix.SYS_USERFAULTFD,
-	unix.SYS_IO_URING_SETUP, unix.SYS_IO_URING_ENTER, unix.SYS_IO_URING_REGISTER, unix.SYS_KEXEC_LOAD, unix.SYS_KEXEC_FILE_LOAD,
-	unix.SYS_INIT_MODULE, unix.SYS_FINIT_MODULE, unix.SYS_DELETE_MODULE, unix.SYS_OPEN_BY_HANDLE_AT, unix.SYS_MOUNT, unix.SYS_UMOUNT2,
-	unix.SYS_MOVE_MOUNT, unix.SYS_OPEN_TREE, unix.SYS_FSOPEN, unix.SYS_FSCONFIG, unix.SYS_FSMOUNT, unix.SYS_FSPICK, unix.SYS_MOUNT_SETATTR,
-	unix.SYS_PIVOT_ROOT, unix.SYS_CHROOT, unix.SYS_SETNS, unix.SYS_UNSHARE, unix.SYS_SWAPON, unix.SYS_SWAPOFF, unix.SYS_REBOOT,
-	unix.SYS_ACCT, unix.SYS_QUOTACTL, unix.SYS_SYSLOG, unix.SYS_SETTIMEOFDAY, unix.SYS_CLOCK_SETTIME, unix.SYS_CLOCK_ADJTIME,
-	unix.SYS_ADJTIMEX, unix.SYS_VHANGUP, unix.SYS_LOOKUP_DCOOKIE,
+var forbidden = []systemCall{
+	{"add_key", unix.SYS_ADD_KEY},
+	{"keyctl", unix.SYS_KEYCTL},
+	{"request_key", unix.SYS_REQUEST_KEY},
+	{"bpf", unix.SYS_BPF},
+	{"perf_event_open", unix.SYS_PERF_EVENT_OPEN},
+	{"userfaultfd", unix.SYS_USERFAULTFD},
+	{"io_uring_setup", unix.SYS_IO_URING_SETUP},
+	{"io_uring_enter", unix.SYS_IO_URING_ENTER},
+	{"io_uring_register", unix.SYS_IO_URING_REGISTER},
+	{"kexec_load", unix.SYS_KEXEC_LOAD},
+	{"kexec_file_load", unix.SYS_KEXEC_FILE_LOAD},
+	{"init_module", unix.SYS_INIT_MODULE},
+	{"finit_module", unix.SYS_FINIT_MODULE},
+	{"delete_module", unix.SYS_DELETE_MODULE},
+	{"open_by_handle_at", unix.SYS_OPEN_BY_HANDLE_AT},
+	{"mount", unix.SYS_MOUNT},
+	{"umount2", unix.SYS_UMOUNT2},
+	{"move_mount", unix.SYS_MOVE_MOUNT},
+	{"open_tree", unix.SYS_OPEN_TREE},
+	{"fsopen", unix.SYS_FSOPEN},
+	{"fsconfig", unix.SYS_FSCONFIG},
+	{"fsmount", unix.SYS_FSMOUNT},
+	{"fspick", unix.SYS_FSPICK},
+	{"mount_setattr", unix.SYS_MOUNT_SETATTR},
+	{"pivot_root", unix.SYS_PIVOT_ROOT},
+	{"chroot", unix.SYS_CHROOT},
+	{"setns", unix.SYS_SETNS},
+	{"unshare", unix.SYS_UNSHARE},
+	{"swapon", unix.SYS_SWAPON},
+	{"swapoff", unix.SYS_SWAPOFF},
+	{"reboot", unix.SYS_REBOOT},
+	{"acct", unix.SYS_ACCT},
+	{"quotactl", unix.SYS_QUOTACTL},
+	{"syslog", unix.SYS_SYSLOG},
+	{"settimeofday", unix.SYS_SETTIMEOFDAY},
+	{"clock_settime", unix.SYS_CLOCK_SETTIME},
+	{"clock_adjtime", unix.SYS_CLOCK_ADJTIME},
+	{"adjtimex", unix.SYS_ADJTIMEX},
+	{"vhangup", unix.SYS_VHANGUP},
+	{"lookup_dcookie", unix.SYS_LOOKUP_DCOOKIE},
+}
+
+type systemCall struct {
+	name   string
+	number uint32
 }
 
 // families are the sockets that may be made. Not among them: AF_VSOCK, which leads to a virtual machine's host whatever
@@ -54,8 +92,8 @@ func filter() ([]byte, error) {
 		bpf.JumpIf{Cond: bpf.JumpGreaterOrEqual, Val: x32Bit, SkipFalse: 1},
 		refusal(uint32(unix.ENOSYS)),
 	}
-	for _, number := range forbidden {
-		program = append(program, bpf.JumpIf{Cond: bpf.JumpEqual, Val: number, SkipFalse: 1}, refusal(uint32(unix.EPERM)))
+	for _, call := range forbidden {
+		program = append(program, bpf.JumpIf{Cond: bpf.JumpEqual, Val: call.number, SkipFalse: 1}, refusal(uint32(unix.EPERM)))
 	}
 	// From here on only sockets matter.
 	program = append(program, bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.SYS_SOCKET, SkipFalse: uint8(len(families)) + 2})

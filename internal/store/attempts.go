@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/sre-agent/sre-agent/internal/run"
@@ -33,21 +32,28 @@ const (
 // name instead when the run is not to be had. Redis may be wiped at any time: the repository's limit is checked
 // here too, under the repository row's lock.
 func (s *Store) ClaimRun(ctx context.Context, c Claim) (claimed Run, refused string, err error) {
-	row, err := s.q.ClaimRun(ctx, db.ClaimRunParams{
-		ID: c.RunID, Fence: c.Fence, Holder: c.Holder, TtlSeconds: c.TTL.Seconds(), SlotLimit: int32(c.Limits.PerRepository),
-		MaxAttempts: int32(c.Limits.MaxAttempts), CooldownSeconds: c.Limits.Cooldown.Seconds(),
-		MaxBackoffSeconds: c.Limits.MaxBackoff.Seconds(), BaseBackoffSeconds: c.Limits.BaseBackoff.Seconds(),
+	// In a transaction of ours: a statement that its client has given up may still wait for a lock, and must not be
+	// committed when it gets it.
+	err = s.inTx(ctx, "claim run", func(q *db.Queries) error {
+		row, err := q.ClaimRun(ctx, db.ClaimRunParams{
+			ID: c.RunID, Fence: c.Fence, Holder: c.Holder, TtlSeconds: c.TTL.Seconds(), SlotLimit: int32(c.Limits.PerRepository),
+			MaxAttempts: int32(c.Limits.MaxAttempts), CooldownSeconds: c.Limits.Cooldown.Seconds(),
+			MaxBackoffSeconds: c.Limits.MaxBackoff.Seconds(), BaseBackoffSeconds: c.Limits.BaseBackoff.Seconds(),
+		})
+		switch {
+		case errors.Is(one(err), ErrNotFound):
+			refused = RefusedStale
+			return nil
+		case err != nil:
+			return err
+		case row.Holder == nil:
+			refused = RefusedNoSlot
+			return nil
+		}
+		claimed, err = decodeRun(row)
+		return err
 	})
-	switch {
-	case errors.Is(one(err), ErrNotFound):
-		return Run{}, RefusedStale, nil
-	case err != nil:
-		return Run{}, "", fmt.Errorf("claim run %d: %w", c.RunID, err)
-	case row.Holder == nil || *row.Holder != c.Holder:
-		return Run{}, RefusedNoSlot, nil
-	}
-	claimed, err = decodeRun(row)
-	return claimed, "", err
+	return claimed, refused, err
 }
 
 // Defer puts a rung run back to waiting: it could not start now. ErrFenced: it has moved on.
@@ -75,14 +81,11 @@ type End struct {
 // EndRun ends a run from the hands of its runner.
 func (s *Store) EndRun(ctx context.Context, id, fence int64, e End) error {
 	p := endParams(id, fence, e)
-	end := db.EndAttemptedRunParams{
-		ID: id, Fence: fence, State: p.State, Reason: p.Reason, Explanation: p.Explanation, Fingerprint: p.Fingerprint, Evidence: evidence(e.Evidence),
-	}
-	if !e.Rerun {
-		return changed(s.q.EndAttemptedRun(ctx, end))
-	}
 	return s.inTx(ctx, "end run", func(q *db.Queries) error {
-		if err := changed(q.EndAttemptedRun(ctx, end)); err != nil {
+		err := changed(q.EndAttemptedRun(ctx, db.EndAttemptedRunParams{
+			ID: id, Fence: fence, State: p.State, Reason: p.Reason, Explanation: p.Explanation, Fingerprint: p.Fingerprint, Evidence: evidence(e.Evidence),
+		}))
+		if err != nil || !e.Rerun {
 			return err
 		}
 		return q.WantRerun(ctx, db.WantRerunParams{RunID: id, Why: e.Reason})

@@ -147,7 +147,6 @@ type delivery struct {
 	// scoped says that only a key for this owner or repository has signed it.
 	scoped bool
 	body   []byte
-	sum    string // the body's SHA-256, in hexadecimal digits
 }
 
 // accept reads and verifies a request. Cheap checks come first: an unsigned request's body is never read.
@@ -177,9 +176,9 @@ func (h *intake) accept(w http.ResponseWriter, r *http.Request, hold *hold) (del
 		d.id = ""
 		return d, &rejection{http.StatusBadRequest, telemetry.RejectBadHeader, err.Error()}
 	}
-	sum := sha256.Sum256(body)
-	if d.sum = hex.EncodeToString(sum[:]); d.id == "" {
-		d.id = "body-" + d.sum[:32]
+	if d.id == "" {
+		sum := sha256.Sum256(body)
+		d.id = "body-" + hex.EncodeToString(sum[:16])
 	}
 	object, err := payload.Read(body)
 	if err != nil {
@@ -226,7 +225,6 @@ func (h *intake) message(d delivery) *streams.Message {
 	header.Set(streams.HdrProvider, h.provider.Name)
 	header.Set(streams.HdrDeliveryID, d.id)
 	header.Set(streams.HdrEvent, d.event)
-	header.Set(streams.HdrBodySHA256, d.sum)
 	if d.scoped {
 		header.Set(streams.HdrScoped, "true")
 	}

@@ -45,7 +45,7 @@ func (s *Service) refusal(ctx context.Context, r store.Run) (*ending, error) {
 
 // follow ends a run whose trouble another run's pull request stands for. The forge says how that one is now: open
 // makes this run a follower, closed is a no to both, and merged makes way for another try.
-func (s *Service) follow(ctx context.Context, at Target, r store.Run, holder db.Publication) (ending, error) {
+func (s *Service) follow(ctx context.Context, at Target, holder db.Publication) (ending, error) {
 	if holder.PrUrl == nil {
 		return ending{}, fmt.Errorf("run %d is publishing a fix of the same trouble right now", holder.RunID)
 	}

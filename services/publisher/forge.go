@@ -10,32 +10,21 @@ import (
 	"github.com/sre-agent/sre-agent/internal/origin"
 )
 
-// Forge is what the publisher asks of a forge. Owner and name are the repository's names there.
+// Forge finds, opens and marks pull requests. Owner and name are the repository's names there.
 type Forge interface {
-	PullRequests
-	Comments
-	Commits
-}
-
-// PullRequests finds and opens pull requests.
-type PullRequests interface {
+	// FindPullRequests looks for a branch of this very repository, or, given "owner:branch", of that owner's fork.
 	FindPullRequests(ctx context.Context, owner, name, branch string) ([]forge.PullRequest, error)
-	OpenPullRequests(ctx context.Context, owner, name string) ([]forge.PullRequest, error)
 	CreatePullRequest(ctx context.Context, owner, name string, pr forge.NewPullRequest) (forge.PullRequest, error)
-	ChangedFiles(ctx context.Context, owner, name string, number int) ([]forge.FileChange, error)
+	AddLabels(ctx context.Context, owner, name string, number int, labels []string) error
+	BranchHead(ctx context.Context, owner, name, branch string) (string, error)
+	Comments
 }
 
 // Comments reads and writes the comments of a pull request.
 type Comments interface {
 	Comments(ctx context.Context, owner, name string, number int) ([]forge.Comment, error)
 	Comment(ctx context.Context, owner, name string, number int, body string) (forge.Comment, error)
-}
-
-// Commits says what stands in a repository just now.
-type Commits interface {
-	Repository(ctx context.Context, owner, name string) (forge.Repository, error)
-	BranchHead(ctx context.Context, owner, name, branch string) (string, error)
-	CommitChecks(ctx context.Context, owner, name, commit string) (forge.Checks, error)
+	EditComment(ctx context.Context, owner, name string, number int, id, body string) error
 }
 
 // Target is one repository with its forge.

@@ -7,15 +7,16 @@ import (
 	"github.com/sre-agent/sre-agent/internal/ci"
 	"github.com/sre-agent/sre-agent/internal/config"
 	"github.com/sre-agent/sre-agent/internal/fault"
+	"github.com/sre-agent/sre-agent/internal/forge/github"
 	"github.com/sre-agent/sre-agent/internal/origin"
 	"github.com/sre-agent/sre-agent/services/publisher"
 )
 
 func TestAPullRequestIsOpenedWhereTheRepositoryIs(t *testing.T) {
-	lab := &hub{}
+	lab := github.New("https://api.github.com", "t", nil)
 	target := publisher.Targets(
 		[]origin.Forge{{Name: origin.GitHub, Base: "https://github.com"}, {Name: origin.GitLab, Base: "https://gitlab.com"}, {Name: origin.Gitea, Base: "https://tea.example"}},
-		map[string]publisher.Writer{origin.GitHub: {Forge: &hub{}}, origin.GitLab: {Token: config.NewSecret("lab"), Forge: lab}},
+		map[string]publisher.Writer{origin.GitHub: {Forge: github.New("https://api.github.com", "t", nil)}, origin.GitLab: {Token: config.NewSecret("lab"), Forge: lab}},
 	)
 	for name, tt := range map[string]struct{ clone, reason, says string }{
 		"a forge that can be written to":     {"https://gitlab.com/acme/web/shop.git", "", ""},

@@ -12,7 +12,6 @@ import (
 	"github.com/sre-agent/sre-agent/internal/origin"
 	"github.com/sre-agent/sre-agent/internal/patch"
 	"github.com/sre-agent/sre-agent/internal/policy"
-	"github.com/sre-agent/sre-agent/internal/repoconfig"
 	"github.com/sre-agent/sre-agent/internal/scan"
 )
 
@@ -23,54 +22,50 @@ type Mirrors struct {
 	Dir string
 	// Remote says how a repository is pushed to, with the token that may write.
 	Remote func(origin.Place) gitrepo.Remote
-	// Name and Email are the author of every commit.
-	Name, Email string
+	// Name and Email are the author of every commit; the committer is the author where nobody else is named.
+	Name, Email, CommitterName, CommitterEmail string
+	// SignOff adds the author's sign-off; Signer signs, unless it is nil.
+	SignOff bool
+	Signer  *gitpush.Signer
+	// ForkOwner owns the forks that are pushed to; empty: the repositories themselves are.
+	ForkOwner string
 }
 
-func (m *Mirrors) open(ctx context.Context, at origin.Place) (*gitrepo.Mirror, gitrepo.Remote, error) {
-	remote := m.Remote(at)
-	mirror, err := m.Push.OpenMirror(ctx, filepath.Join(m.Dir, at.Forge+"-"+ci.ShortKey(at.GitURL)), remote)
-	return mirror, remote, err
+// pushed is where the branches of a repository's fixes are.
+func (m *Mirrors) pushed(at origin.Place) (gitrepo.Remote, error) {
+	if m.ForkOwner == "" {
+		return m.Remote(at), nil
+	}
+	fork, err := forkOf(at, m.ForkOwner)
+	if err != nil {
+		return gitrepo.Remote{}, err
+	}
+	return m.Remote(fork), nil
+}
+
+func (m *Mirrors) open(ctx context.Context, at origin.Place) (*gitrepo.Mirror, error) {
+	return m.Push.OpenMirror(ctx, filepath.Join(m.Dir, at.Forge+"-"+ci.ShortKey(at.GitURL)), m.Remote(at))
 }
 
 // Commit implements Git.
 func (m *Mirrors) Commit(ctx context.Context, at origin.Place, c Commit) (string, error) {
-	mirror, _, err := m.open(ctx, at)
+	mirror, err := m.open(ctx, at)
 	if err != nil {
 		return "", err
 	}
 	return m.Push.Commit(ctx, mirror, c.Base, c.Diff, gitpush.CommitMeta{
-		Message: c.Message, AuthorName: m.Name, AuthorEmail: m.Email, When: c.When,
+		Message: c.Message, AuthorName: m.Name, AuthorEmail: m.Email, CommitterName: m.CommitterName, CommitterEmail: m.CommitterEmail,
+		When: c.When, SignOff: m.SignOff, Signer: m.Signer,
 	})
 }
 
 // RemoteHead implements Git.
 func (m *Mirrors) RemoteHead(ctx context.Context, at origin.Place, branch string) (id string, exists bool, err error) {
-	return m.Push.RemoteHead(ctx, m.Remote(at), branch)
-}
-
-// Settings implements Git.
-func (m *Mirrors) Settings(ctx context.Context, at origin.Place, branch string) (*repoconfig.Config, error) {
-	mirror, _, err := m.open(ctx, at)
+	remote, err := m.pushed(at)
 	if err != nil {
-		return nil, err
+		return "", false, err
 	}
-	head := mirror.DefaultHead
-	if branch != "" {
-		head = func(ctx context.Context) (string, error) { return mirror.BranchHead(ctx, branch) }
-	}
-	commit, err := head(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if err := mirror.Fetch(ctx, commit); err != nil {
-		return nil, err
-	}
-	data, _, err := mirror.ReadFile(ctx, commit, repoconfig.Path, repoconfig.MaxBytes)
-	if err != nil {
-		return nil, err
-	}
-	return repoconfig.Parse(data)
+	return m.Push.RemoteHead(ctx, remote, branch)
 }
 
 // newest is how many commits of a branch are looked through for one that takes ours back.
@@ -87,7 +82,11 @@ func (m *Mirrors) Messages(ctx context.Context, at origin.Place, branch string) 
 
 // PushNew implements Git.
 func (m *Mirrors) PushNew(ctx context.Context, at origin.Place, commit, branch string) error {
-	mirror, remote, err := m.open(ctx, at)
+	remote, err := m.pushed(at)
+	if err != nil {
+		return err
+	}
+	mirror, err := m.open(ctx, at)
 	if err != nil {
 		return err
 	}

@@ -58,7 +58,7 @@ func (s *Service) publish(ctx context.Context, r store.Run) (ending, error) {
 	pub, err := s.intend(ctx, at, r, fix, branch)
 	var taken *store.FingerprintTakenError
 	if errors.As(err, &taken) {
-		return s.follow(ctx, at, r, taken.Holder)
+		return s.follow(ctx, at, taken.Holder)
 	}
 	var no *store.FingerprintRefusedError
 	if errors.As(err, &no) {
@@ -224,7 +224,7 @@ func (s *Service) open(ctx context.Context, at Target, r store.Run, fix db.Fix, 
 		return ending{}, fault.Perm("bad_evidence", err)
 	}
 	pr, err := at.Forge.CreatePullRequest(ctx, at.Owner, at.Name, forge.NewPullRequest{
-		Title: title(fix), Head: pub.Branch, Base: pub.BaseBranch, Body: body(r, fix, report), Draft: s.Draft,
+		Title: title(r, fix, report), Head: pub.Branch, Base: pub.BaseBranch, Body: body(at, r, fix, report), Draft: s.Draft,
 	})
 	if errors.Is(err, forge.ErrExists) {
 		found, err := s.existing(ctx, at, r, pub.Branch)

@@ -19,7 +19,6 @@ import (
 	"github.com/sre-agent/sre-agent/internal/fault"
 	"github.com/sre-agent/sre-agent/internal/lease"
 	"github.com/sre-agent/sre-agent/internal/origin"
-	"github.com/sre-agent/sre-agent/internal/repoconfig"
 	"github.com/sre-agent/sre-agent/internal/run"
 	"github.com/sre-agent/sre-agent/internal/store"
 	"github.com/sre-agent/sre-agent/internal/store/db"
@@ -53,8 +52,6 @@ type Git interface {
 	RemoteHead(ctx context.Context, at origin.Place, branch string) (id string, exists bool, err error)
 	// PushNew creates a branch at a commit; it fails with ErrBranchMoved when the branch exists.
 	PushNew(ctx context.Context, at origin.Place, commit, branch string) error
-	// Settings are the repository's own as they are on a branch now; an empty name is the default branch.
-	Settings(ctx context.Context, at origin.Place, branch string) (*repoconfig.Config, error)
 }
 
 // Commit is what Git.Commit builds.
@@ -91,6 +88,8 @@ type Service struct {
 	Redact func(string) string
 	// Draft opens pull requests as drafts.
 	Draft bool
+	// Receipts signs what is published; nil leaves it unsigned.
+	Receipts *Receipts
 }
 
 // Reviewer checks a diff once more, by itself: rules and secrets. It returns a permanent error when the diff
@@ -134,6 +133,9 @@ func (s *Service) Handle(ctx context.Context, m *streams.Message) streams.Outcom
 	})
 	defer stop() // a panic must not leave the heartbeat behind: it would hold the run for ever
 	end, err := s.publish(held, r)
+	if err == nil {
+		s.dress(held, r, end)
+	}
 	lost := lease.Lost(held)
 	stop()
 	if lost != nil {

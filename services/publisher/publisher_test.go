@@ -14,7 +14,6 @@ import (
 
 	"github.com/sre-agent/sre-agent/internal/ci"
 	"github.com/sre-agent/sre-agent/internal/evidence"
-	"github.com/sre-agent/sre-agent/internal/forge"
 	"github.com/sre-agent/sre-agent/internal/forge/forgetest"
 	"github.com/sre-agent/sre-agent/internal/forge/github"
 	"github.com/sre-agent/sre-agent/internal/gitpush"
@@ -40,7 +39,7 @@ type rig struct {
 	t      *testing.T
 	st     *store.Store
 	forge  *forgetest.Server
-	hub    *hub
+	hub    *github.Client
 	tel    *telemetry.Test
 	run    store.Run
 	clone  string
@@ -78,7 +77,7 @@ func newRig(t *testing.T) *rig {
 	}
 	t.Cleanup(st.Close)
 	r := &rig{t: t, st: st, forge: srv, tel: telemetry.NewTest(), clone: t.TempDir()}
-	r.hub = &hub{Client: github.New(srv.APIURL(), token, nil), checks: forge.ChecksRed}
+	r.hub = github.New(srv.APIURL(), token, nil)
 	r.Service = r.publisher()
 	r.git("init", "-q", "-b", "main")
 	r.write("hello.txt", "hello\n")
@@ -252,10 +251,10 @@ func TestAFixBecomesOnePullRequest(t *testing.T) {
 		t.Fatalf("%s(%s) %s, %d pull requests", got.State, got.Reason, got.Explanation, len(prs))
 	}
 	pr := prs[0]
-	if pr.Base != "main" || pr.Head != r.branch() || pr.Title != "Greet the world" {
+	if pr.Base != "main" || pr.Head != r.branch() || pr.Title != "greeter: Greet the world so that grep -q World hello.txt passes" {
 		t.Errorf("%+v", pr)
 	}
-	for _, want := range []string{"grep -q World hello.txt", "exit code 1", "exit code 0", "danger score 5", "How to say no", patch.Digest([]byte(diff))} {
+	for _, want := range []string{"grep -q World hello.txt", "exit code 1", "exit code 0", "Danger score: 5", "`/sre-agent off`", patch.Digest([]byte(diff))} {
 		if !strings.Contains(pr.Body, want) {
 			t.Errorf("the body lacks %q:\n%s", want, pr.Body)
 		}
@@ -485,5 +484,19 @@ func TestManyPublishersAtOnceMakeOnePullRequest(t *testing.T) {
 	}
 	if got := r.publish(r.Service); got.State != "published" || len(r.prs()) != 1 {
 		t.Errorf("%s(%s), %d pull requests", got.State, got.Reason, len(r.prs()))
+	}
+}
+
+// at is every repository on one forge.
+func (r *rig) at(f publisher.Forge) func(ci.Failure) (publisher.Target, error) {
+	return r.on(f, origin.GitHub, r.forge.URL())
+}
+
+func (r *rig) on(f publisher.Forge, name, base string) func(ci.Failure) (publisher.Target, error) {
+	return func(failure ci.Failure) (publisher.Target, error) {
+		repo := failure.Repository
+		return publisher.Target{Forge: f, Place: origin.Place{
+			Forge: name, Base: base, Owner: repo.Owner, Name: repo.Name, GitURL: base + "/" + repo.FullName() + ".git", User: "x",
+		}}, nil
 	}
 }

@@ -83,7 +83,10 @@ func NewPipeline(ctx context.Context, env *program.Env) (*FixPipeline, error) {
 	if err != nil {
 		return nil, err
 	}
-	box, err := sandbox.New(ctx, sandbox.Options{Bin: cfg.SandboxBin, Toolchains: toolchains(ctx, cfg), Egress: proxy, Log: env.Log})
+	box, err := sandbox.New(ctx, sandbox.Options{
+		Backend: cfg.SandboxBackend, Image: cfg.SandboxImage, Bin: cfg.SandboxBin,
+		Toolchains: cfg.SandboxToolchains, HostToolchains: hostToolchains(ctx), Egress: proxy, Log: env.Log,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("there is no working sandbox, so no repository's code can be run: %w", err)
 	}
@@ -136,7 +139,7 @@ func NewPipeline(ctx context.Context, env *program.Env) (*FixPipeline, error) {
 			return nil, err
 		}
 	}
-	env.Log.InfoContext(ctx, "sandbox works", "tools", p.Tools)
+	env.Log.InfoContext(ctx, "sandbox works", "backend", box.Backend(), "tools", p.Tools)
 	return p, nil
 }
 
@@ -161,8 +164,9 @@ func agent(env *program.Env, box Sandbox, limits sandbox.Limits) (*agentcmd.Comm
 	return agentcmd.New(o), nil
 }
 
-func toolchains(ctx context.Context, cfg *config.Config) []string {
-	return append(sandbox.Find(ctx, "go", "gofmt", "node", "npm", "rustc", "terraform", "pre-commit"), cfg.SandboxToolchains...)
+// hostToolchains are the machine's; a container's image brings its own.
+func hostToolchains(ctx context.Context) []string {
+	return sandbox.Find(ctx, "go", "gofmt", "node", "npm", "rustc", "terraform", "pre-commit")
 }
 
 func limits(cfg *config.Config) sandbox.Limits {

@@ -2,6 +2,8 @@ package world
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
@@ -233,9 +235,10 @@ func (p *proc) move(ctx context.Context, m *streams.Message) streams.Outcome {
 		return leaveOrDone(err)
 	}
 	if m.Subject == streams.Deliveries && gone.Type == streams.TypeDelivery {
+		sum := sha256.Sum256(gone.Body)
 		d := store.Delivery{
 			Provider: gone.Header.Get(streams.HdrProvider), ID: gone.Header.Get(streams.HdrDeliveryID), Event: gone.Header.Get(streams.HdrEvent),
-			BodySHA256: gone.Header.Get(streams.HdrBodySHA256), ReceivedAt: gone.Time,
+			BodySHA256: hex.EncodeToString(sum[:]), ReceivedAt: gone.Time,
 		}
 		if _, err := (storeOf{p}).RecordEnd(ctx, d, store.OutcomeDead, streams.ReasonMaxDeliveries); err != nil {
 			return streams.Leave(err)

@@ -9,7 +9,6 @@ import (
 	"github.com/sre-agent/sre-agent/internal/ci"
 	"github.com/sre-agent/sre-agent/internal/forge"
 	"github.com/sre-agent/sre-agent/internal/origin"
-	"github.com/sre-agent/sre-agent/internal/repoconfig"
 	"github.com/sre-agent/sre-agent/internal/store"
 	"github.com/sre-agent/sre-agent/internal/store/db"
 	"github.com/sre-agent/sre-agent/services/publisher"
@@ -200,28 +199,6 @@ func (f forgeOf) BranchHead(ctx context.Context, owner, name, branch string) (st
 	return call(ctx, f.p, op{dep: hub, name: "head of " + branch}, func() (string, error) { return f.p.w.forge.BranchHead(ctx, owner, name, branch) })
 }
 
-func (f forgeOf) OpenPullRequests(ctx context.Context, owner, name string) ([]forge.PullRequest, error) {
-	return call(ctx, f.p, op{dep: hub, name: "open pull requests"}, func() ([]forge.PullRequest, error) {
-		return f.p.w.forge.OpenPullRequests(ctx, owner, name)
-	})
-}
-
-func (f forgeOf) ChangedFiles(ctx context.Context, owner, name string, number int) ([]forge.FileChange, error) {
-	return call(ctx, f.p, op{dep: hub, name: "changed files"}, func() ([]forge.FileChange, error) {
-		return f.p.w.forge.ChangedFiles(ctx, owner, name, number)
-	})
-}
-
-func (f forgeOf) CommitChecks(ctx context.Context, owner, name, commit string) (forge.Checks, error) {
-	return call(ctx, f.p, op{dep: hub, name: "checks"}, func() (forge.Checks, error) {
-		return f.p.w.forge.CommitChecks(ctx, owner, name, commit)
-	})
-}
-
-func (f forgeOf) Repository(ctx context.Context, owner, name string) (forge.Repository, error) {
-	return call(ctx, f.p, op{dep: hub, name: "repository"}, func() (forge.Repository, error) { return f.p.w.forge.Repository(ctx, owner, name) })
-}
-
 func (f forgeOf) Comments(ctx context.Context, owner, name string, number int) ([]forge.Comment, error) {
 	return call(ctx, f.p, op{dep: hub, name: "comments"}, func() ([]forge.Comment, error) { return f.p.w.forge.Comments(ctx, owner, name, number) })
 }
@@ -232,8 +209,12 @@ func (f forgeOf) Comment(ctx context.Context, owner, name string, number int, bo
 	})
 }
 
-func (g gitOf) Settings(ctx context.Context, at origin.Place, branch string) (*repoconfig.Config, error) {
-	return call(ctx, g.p, op{dep: hub, name: "settings"}, func() (*repoconfig.Config, error) { return g.p.w.forge.Settings(ctx, at, branch) })
+func (f forgeOf) EditComment(ctx context.Context, owner, name string, number int, id, body string) error {
+	return f.p.step(ctx, op{dep: hub, name: "edit comment"}, func() error { return f.p.w.forge.EditComment(ctx, owner, name, number, id, body) })
+}
+
+func (f forgeOf) AddLabels(ctx context.Context, owner, name string, number int, labels []string) error {
+	return f.p.step(ctx, op{dep: hub, name: "add labels"}, func() error { return f.p.w.forge.AddLabels(ctx, owner, name, number, labels) })
 }
 
 func (g gitOf) Commit(ctx context.Context, at origin.Place, c publisher.Commit) (string, error) {

@@ -137,11 +137,6 @@ func throttleGuards() []Guard {
 	records := "TestEveryDeliveryEndsInExactlyOneRecordWithItsReason"
 	return []Guard{
 		{
-			Name: "body-is-the-signed-one", Promise: "I9", What: "a body that is not the one whose hash ingest noted is dead",
-			Edits: []Edit{{throttleFile, "func delivery(", "hex.EncodeToString(sum[:]) != d.BodySHA256", "false && hex.EncodeToString(sum[:]) != d.BodySHA256"}},
-			Pkg:   throttlePkg, Run: "TestABodyThatIsNotTheSignedOneIsDead", Says: "taken",
-		},
-		{
 			Name: "fork-ignored", Promise: "I11", What: "a fork's failure makes no run",
 			Edits: []Edit{{throttleFile, "func (t *Intake) record(", "case event.Kind == webhook.Failure && !event.Failure.FromFork():", "case event.Kind == webhook.Failure:"}},
 			Pkg:   throttlePkg, Run: records, Says: "want ignored(fork)",

@@ -117,7 +117,7 @@ func edgeGuards() []Guard {
 		},
 		{
 			Name: "push-lease", Promise: "I2", What: "a push moves a branch only from where it is expected",
-			Edits: []Edit{{"internal/gitpush/gitpush.go", "func (p *Pusher) Push(", `"--force-with-lease=" + ref + ":" + expectedOld,`, `"--force",`}},
+			Edits: []Edit{{"internal/gitpush/gitpush.go", "func (p *Pusher) update(", `"--force-with-lease=" + ref + ":" + expectedOld,`, `"--force",`}},
 			Pkg:   "./internal/gitpush", Run: "TestTheLease", Says: "FAIL: TestTheLease", Sim: "forge.lease",
 		},
 		{

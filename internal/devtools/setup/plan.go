@@ -42,6 +42,10 @@ var tools = []tool{
 	{"black", []purpose{forTest}, []string{"black"}, "black"},
 	{"isort", []purpose{forTest}, []string{"isort"}, "isort"},
 	{"poetry", []purpose{forTest}, []string{"python3-poetry"}, "poetry"},
+	{"minisign", []purpose{forTest}, []string{"minisign"}, "minisign"}, // takes our receipts
+	{"gpg", []purpose{forTest}, []string{"gnupg"}, "gnupg"},
+	{"ssh-keygen", []purpose{forTest}, []string{"openssh-client"}, ""}, // and these two our commits' signatures
+	{"podman", []purpose{forTest}, []string{"podman", "runc"}, ""},     // the sandbox's other backend; its tests run containers
 }
 
 // machine is what the plan depends on.

@@ -124,6 +124,14 @@ func (s *Server) answer(c *call, r *http.Request) reply {
 			out = s.listPulls(re, r)
 		case "pulls/create":
 			out = s.createPull(re, c.body)
+		case "issues/add-labels":
+			out = s.addLabels(re, c.params["issue_number"], c.body)
+		case "issues/list-comments":
+			out = s.listComments(re, r, c.params["issue_number"])
+		case "issues/create-comment":
+			out = s.createComment(re, c.params["issue_number"], c.body)
+		case "issues/update-comment":
+			out = s.updateComment(re, c.params["comment_id"], c.body)
 		case "actions/list-jobs-for-workflow-run":
 			out = s.listJobs(re, r, c.params["run_id"], "")
 		case "actions/list-jobs-for-workflow-run-attempt":

@@ -102,7 +102,7 @@ func (s *Server) pullJSON(re *repo, pr *PR) map[string]any {
 		"url":   s.APIURL() + fmt.Sprintf("/repos/%s/%s/pulls/%d", re.Owner, re.Name, pr.Number),
 		"state": pr.State, "title": pr.Title, "body": pr.Body, "draft": pr.Draft,
 		"head": side(pr.Head, pr.HeadSHA), "base": side(pr.Base, s.branch(re, pr.Base)),
-		"created_at": pr.Created, "updated_at": pr.Created, "user": map[string]any{"login": "sre-agent"},
+		"labels": labelsJSON(pr), "created_at": pr.Created, "updated_at": pr.Created, "user": map[string]any{"login": "sre-agent"},
 	}
 	if pr.State != "open" {
 		out["closed_at"] = pr.Ended

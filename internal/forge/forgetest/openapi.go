@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -111,7 +112,8 @@ func (c *call) checkFields() error {
 	}
 	schema := c.input.Route.Operation.RequestBody.Value.Content.Get("application/json").Schema.Value
 	for name := range fields {
-		if schema.Properties[name] == nil {
+		inOne := func(one *openapi3.SchemaRef) bool { return one.Value.Properties[name] != nil }
+		if schema.Properties[name] == nil && !slices.ContainsFunc(schema.OneOf, inOne) {
 			return fmt.Errorf("unknown field %q in the body", name)
 		}
 	}

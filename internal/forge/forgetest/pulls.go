@@ -2,6 +2,7 @@ package forgetest
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -17,9 +18,12 @@ type PR struct {
 	State   string // "open" or "closed"
 	Merged  bool
 	Draft   bool
-	URL     string
-	Created time.Time
-	Ended   time.Time
+	Labels  []string
+	// Comments are the oldest first.
+	Comments []Comment
+	URL      string
+	Created  time.Time
+	Ended    time.Time
 }
 
 // PullRequests lists a repository's pull requests in every state, oldest first.
@@ -27,7 +31,9 @@ func (s *Server) PullRequests(owner, name string) []PR {
 	var out []PR
 	_ = s.withRepo(owner, name, func(re *repo) error {
 		for _, pr := range re.prs {
-			out = append(out, *pr)
+			seen := *pr
+			seen.Labels, seen.Comments = slices.Clone(pr.Labels), slices.Clone(pr.Comments)
+			out = append(out, seen)
 		}
 		return nil
 	})

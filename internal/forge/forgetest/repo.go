@@ -31,6 +31,7 @@ type repo struct {
 	archived bool
 	created  time.Time
 	prs      []*PR
+	comments int64 // how many there ever were
 	jobs     []job
 	runs     []Run
 	archives map[string][]byte

@@ -9,31 +9,27 @@
 package gitea
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/sre-agent/sre-agent/internal/fault"
+	"github.com/sre-agent/sre-agent/internal/forge/sending"
 	"github.com/sre-agent/sre-agent/internal/httpapi"
 )
 
 const (
 	// pageSize is the largest that a server gives unless it is told otherwise (MAX_RESPONSE_ITEMS).
-	pageSize     = 50
-	writeTimeout = 30 * time.Second
+	pageSize = 50
 )
 
 // Client speaks for one token to one server.
 type Client struct {
-	api *httpapi.Client
-	hc  *http.Client
+	api    *httpapi.Client
+	sender *sending.Sender
 }
 
 // New returns a client for a server's own address, such as https://codeberg.org. A nil hc means one with sane timeouts.
@@ -41,7 +37,7 @@ func New(baseURL, token string, hc *http.Client) *Client {
 	api := httpapi.New(httpapi.Options{
 		BaseURL: strings.TrimRight(baseURL, "/") + "/api/v1", Token: token, Auth: httpapi.Token, Accept: "application/json", HTTP: hc,
 	})
-	return &Client{api: api, hc: api.Guard(hc)}
+	return &Client{api: api, sender: sending.New(api, hc)}
 }
 
 func repository(owner, name string, below ...string) (string, error) {
@@ -100,27 +96,7 @@ func complete(header http.Header, seen int) bool {
 
 // write is the one place that writes.
 func (c *Client) write(ctx context.Context, method, path string, in, out any) error {
-	op := method + " " + path
-	body, err := json.Marshal(in)
-	if err != nil {
-		return fault.Perm("invalid_request", fmt.Errorf("%s: %w", op, err))
-	}
-	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
-	defer cancel()
-	req, err := c.api.Prepare(ctx, method, path, nil, bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	resp, err := c.hc.Do(req)
-	if err != nil {
-		return c.api.TransportError(op, err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	if err := c.api.Check(op, resp); err != nil {
-		return refusal(err)
-	}
-	return c.api.Decode(op, resp.Body, out)
+	return refusal(c.sender.Send(ctx, method, path, in, out))
 }
 
 // change writes below a repository. What is not there is as in get.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/sre-agent/sre-agent/internal/forge"
 	"github.com/sre-agent/sre-agent/internal/httpapi"
@@ -38,13 +39,16 @@ func (c *Client) ChangedFiles(ctx context.Context, owner, name string, number in
 	return out, nil
 }
 
+// diffTimeout is how long the reading of a diff may take.
+const diffTimeout = 30 * time.Second
+
 // diff is nil when it is too large.
 func (c *Client) diff(ctx context.Context, owner, name string, number int) ([]byte, error) {
 	path, err := repository(owner, name, "pulls", strconv.Itoa(number)+".diff")
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, diffTimeout)
 	defer cancel()
 	body, err := c.api.GetStream(ctx, path, nil, "text/plain")
 	if err != nil {

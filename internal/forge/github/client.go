@@ -1,237 +1,116 @@
-// Package github opens pull requests on GitHub or GitHub Enterprise Server by REST.
+// Package github opens pull requests on GitHub or GitHub Enterprise Server by REST, and talks in them.
 //
-// Each call is one request (a list: one a page) and is never repeated here: an error that is not permanent
-// leaves open whether a write took effect, and the caller looks before it writes again.
+// Each call is one request (a list: one a page) and is never repeated here, but for one that GitHub did not take because
+// an App's token had run out: an error that is not permanent leaves open whether a write took effect, and the caller
+// looks before it writes again.
 package github
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/sre-agent/sre-agent/internal/fault"
-	"github.com/sre-agent/sre-agent/internal/forge"
+	"github.com/sre-agent/sre-agent/internal/forge/sending"
 	"github.com/sre-agent/sre-agent/internal/httpapi"
 )
 
 const (
-	apiVersion  = "2022-11-28"
-	pageSize    = 100
-	maxPages    = 50
-	postTimeout = 30 * time.Second
-	headDelay   = 5 * time.Second
+	apiVersion = "2022-11-28"
+	pageSize   = 100
+	headDelay  = 5 * time.Second
 )
 
-// Client speaks for one token to one API.
+// Tokens hands out the token for a repository, which the API and git take alike.
+type Tokens interface {
+	// Token returns a token that is good for some minutes at least.
+	Token(ctx context.Context, owner, name string) (string, error)
+	// Refused says that GitHub did not take the token; true means that another one may be had.
+	Refused(owner, name, token string) bool
+}
+
+// Fixed is one token for every repository.
+type Fixed string
+
+// Token implements Tokens.
+func (f Fixed) Token(context.Context, string, string) (string, error) { return string(f), nil }
+
+// Refused implements Tokens: there is no other token.
+func (Fixed) Refused(string, string, string) bool { return false }
+
+// Client speaks to one API.
 type Client struct {
-	api *httpapi.Client
-	hc  *http.Client
+	baseURL string
+	hc      *http.Client // whose connections all calls share
+	tokens  Tokens
+	// pushes says that a token may push because it was made to; GitHub does not say it of an App's.
+	pushes bool
 }
 
-// New returns a client. A nil hc means one with sane timeouts.
+// New returns a client with one token. A nil hc means one with sane timeouts.
 func New(baseURL, token string, hc *http.Client) *Client {
-	api := httpapi.New(httpapi.Options{BaseURL: baseURL, Token: token, Version: apiVersion, HTTP: hc})
-	return &Client{api: api, hc: api.Guard(hc)}
+	return &Client{baseURL: baseURL, hc: shared(baseURL, hc), tokens: Fixed(token)}
 }
 
-type pullRequest struct {
-	Number   int     `json:"number"`
-	HTMLURL  string  `json:"html_url"`
-	State    string  `json:"state"`
-	MergedAt *string `json:"merged_at"`
-	Head     ref     `json:"head"`
-	Base     ref     `json:"base"`
+// NewForApp returns a client that is an App. A nil hc means one with sane timeouts.
+func NewForApp(baseURL string, app *App, hc *http.Client) *Client {
+	return &Client{baseURL: baseURL, hc: shared(baseURL, hc), tokens: app, pushes: true}
 }
 
-type ref struct {
-	Ref  string `json:"ref"`
-	SHA  string `json:"sha"`
-	Repo *struct {
-		ID int64 `json:"id"`
-	} `json:"repo"`
+func shared(baseURL string, hc *http.Client) *http.Client {
+	return httpapi.New(httpapi.Options{BaseURL: baseURL}).Guard(hc)
 }
 
-func (p pullRequest) public() forge.PullRequest {
-	return forge.PullRequest{
-		Number: p.Number, URL: p.HTMLURL, State: p.State, Merged: p.MergedAt != nil,
-		HeadRef: p.Head.Ref, HeadSHA: p.Head.SHA, BaseRef: p.Base.Ref,
-	}
-}
-
-// fromFork says whether the head lives elsewhere; the head repository is absent when it was deleted.
-func (p pullRequest) fromFork() bool {
-	return p.Head.Repo == nil || p.Base.Repo == nil || p.Head.Repo.ID != p.Base.Repo.ID
-}
-
-// FindPullRequests lists the pull requests, in every state, from a branch of this repository.
-func (c *Client) FindPullRequests(ctx context.Context, owner, name, branch string) ([]forge.PullRequest, error) {
-	path, err := httpapi.Path("repos", owner, name, "pulls")
-	if err != nil {
-		return nil, fmt.Errorf("find pull requests: %w", err)
-	}
-	query := url.Values{"head": {owner + ":" + branch}, "state": {"all"}, "per_page": {strconv.Itoa(pageSize)}}
-	var out []forge.PullRequest
-	for page := 1; page <= maxPages; page++ {
-		query.Set("page", strconv.Itoa(page))
-		var got []pullRequest
-		header, err := c.api.Get(ctx, path, query, &got)
+// do runs a call with the repository's token, and once more when GitHub no longer takes a token that was kept.
+func (c *Client) do(ctx context.Context, owner, name string, call func(*httpapi.Client) error) error {
+	for again := true; ; again = false {
+		token, err := c.tokens.Token(ctx, owner, name)
 		if err != nil {
-			return nil, fmt.Errorf("find pull requests of %s: %w", branch, repositoryFault(err))
+			return err
 		}
-		for _, p := range got {
-			// GitHub ignores a head filter that it can't read and lists everything, so look again.
-			if p.Head.Ref == branch && !p.fromFork() {
-				out = append(out, p.public())
-			}
-		}
-		if !httpapi.HasNext(header) && len(got) < pageSize {
-			return out, nil
+		err = call(httpapi.New(httpapi.Options{BaseURL: c.baseURL, Token: token, Version: apiVersion, HTTP: c.hc}))
+		if reason, _ := fault.Reason(err); reason != "unauthorized" || !again || !c.tokens.Refused(owner, name, token) {
+			return err
 		}
 	}
-	return nil, fault.Permf("too_many_pull_requests", "find pull requests of %s: more than %d pages", branch, maxPages)
 }
 
-// CreatePullRequest opens a pull request between two branches of one repository. It returns forge.ErrExists
-// when an open one is there already.
-func (c *Client) CreatePullRequest(ctx context.Context, owner, name string, pr forge.NewPullRequest) (forge.PullRequest, error) {
-	path, err := httpapi.Path("repos", owner, name, "pulls")
-	if err != nil {
-		return forge.PullRequest{}, fmt.Errorf("create pull request: %w", err)
-	}
-	in := map[string]any{"title": pr.Title, "head": pr.Head, "base": pr.Base, "body": pr.Body, "draft": pr.Draft}
-	var got pullRequest
-	if err := c.post(ctx, path, in, &got); err != nil {
-		return forge.PullRequest{}, fmt.Errorf("create pull request for %s: %w", pr.Head, createFault(err))
-	}
-	return got.public(), nil
-}
-
-// BranchHead returns the commit that a branch points to, or forge.ErrNoBranch.
-func (c *Client) BranchHead(ctx context.Context, owner, name, branch string) (string, error) {
-	path, err := httpapi.Path("repos", owner, name, "branches", branch)
-	if err != nil {
-		return "", fmt.Errorf("read branch: %w", err)
-	}
-	var got struct {
-		Name   string `json:"name"`
-		Commit struct {
-			SHA string `json:"sha"`
-		} `json:"commit"`
-	}
-	_, err = c.api.Get(ctx, path, nil, &got)
-	if reason, ok := fault.Reason(err); ok && reason == "not_found" {
-		// A missing repository and a missing branch are both 404; ask, instead of trusting a message.
-		if _, err := c.Repository(ctx, owner, name); err != nil {
-			return "", fmt.Errorf("read branch %s: %w", branch, err)
-		}
-		return "", fmt.Errorf("read branch %s: %w", branch, forge.ErrNoBranch)
-	}
-	if err != nil {
-		return "", fmt.Errorf("read branch %s: %w", branch, err)
-	}
-	// After a rename GitHub redirects the old name to the new branch, which is not the one asked for.
-	if got.Name != branch || got.Commit.SHA == "" {
-		return "", fmt.Errorf("read branch %s: %w", branch, forge.ErrNoBranch)
-	}
-	return got.Commit.SHA, nil
-}
-
-// Repository says what the forge knows about a repository and what our token may do there.
-func (c *Client) Repository(ctx context.Context, owner, name string) (forge.Repository, error) {
-	path, err := httpapi.Path("repos", owner, name)
-	if err != nil {
-		return forge.Repository{}, fmt.Errorf("read repository: %w", err)
-	}
-	var got struct {
-		ID            int64  `json:"id"`
-		FullName      string `json:"full_name"`
-		DefaultBranch string `json:"default_branch"`
-		Archived      bool   `json:"archived"`
-		Permissions   struct {
-			Push bool `json:"push"`
-		} `json:"permissions"`
-	}
-	if _, err := c.api.Get(ctx, path, nil, &got); err != nil {
-		return forge.Repository{}, fmt.Errorf("read repository: %w", repositoryFault(err))
-	}
-	return forge.Repository{
-		ID: strconv.FormatInt(got.ID, 10), FullName: got.FullName, DefaultBranch: got.DefaultBranch,
-		Archived: got.Archived, CanPush: got.Permissions.Push,
-	}, nil
-}
-
-// post is the one place that writes.
-func (c *Client) post(ctx context.Context, path string, in, out any) error {
-	op := "POST " + path
-	body, err := json.Marshal(in)
-	if err != nil {
-		return fault.Perm("invalid_request", fmt.Errorf("%s: %w", op, err))
-	}
-	ctx, cancel := context.WithTimeout(ctx, postTimeout)
-	defer cancel()
-	req, err := c.api.Prepare(ctx, http.MethodPost, path, nil, bytes.NewReader(body))
-	if err != nil {
+func (c *Client) get(ctx context.Context, owner, name, path string, query url.Values, out any) (header http.Header, err error) {
+	err = c.do(ctx, owner, name, func(api *httpapi.Client) error {
+		header, err = api.Get(ctx, path, query, out)
 		return err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	resp, err := c.hc.Do(req)
-	if err != nil {
-		return c.api.TransportError(op, err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	if err := c.api.Check(op, resp); err != nil {
-		return err
-	}
-	return c.api.Decode(op, resp.Body, out)
+	})
+	return header, err
 }
 
-func repositoryFault(err error) error {
-	if reason, ok := fault.Reason(err); ok && reason == "not_found" {
-		return fault.Perm("repository_not_found", err)
-	}
-	return err
+// write is the one place that writes.
+func (c *Client) write(ctx context.Context, owner, name, method, path string, in, out any) error {
+	return c.do(ctx, owner, name, func(api *httpapi.Client) error { return sending.New(api, c.hc).Send(ctx, method, path, in, out) })
 }
 
-// createFault gives GitHub's refusals of a new pull request the names that callers branch on.
-func createFault(err error) error {
-	var se *httpapi.StatusError
-	if !errors.As(err, &se) {
-		return err
+// pages reads a list until it ends, or until one page holds what goes beyond most items. each is told to read one page
+// and says how many items it had.
+func (c *Client) pages(ctx context.Context, owner, name, path string, query url.Values, most int, page func() (into any, count func() int)) error {
+	if query == nil {
+		query = url.Values{}
 	}
-	switch se.Status {
-	case http.StatusNotFound:
-		return fault.Perm("repository_not_found", err)
-	case http.StatusForbidden:
-		if strings.Contains(strings.ToLower(se.Message), "archived") {
-			return fault.Perm("repository_archived", err)
+	query.Set("per_page", strconv.Itoa(pageSize))
+	for at, n := 1, 0; n < most; at++ {
+		query.Set("page", strconv.Itoa(at))
+		into, count := page()
+		header, err := c.get(ctx, owner, name, path, query, into)
+		if err != nil {
+			return err
 		}
-	case http.StatusUnprocessableEntity:
-		return refusal(se, err)
+		got := count()
+		if !httpapi.HasNext(header) && got < pageSize {
+			return nil
+		}
+		n += max(got, 1) // an empty page that names a next one must not go on for ever
 	}
-	return err
+	return nil
 }
 
-func refusal(se *httpapi.StatusError, err error) error {
-	for _, d := range append(se.Errors, httpapi.Detail{Message: se.Message}) {
-		text := strings.ToLower(d.Message)
-		switch {
-		case strings.Contains(text, "a pull request already exists"):
-			return fmt.Errorf("%w (%w)", forge.ErrExists, se)
-		case strings.Contains(text, "no commits between"):
-			return fault.Perm("no_commits_between", err)
-		case d.Field == "base" && (d.Code == "invalid" || strings.HasPrefix(d.Code, "missing")):
-			return fault.Perm("base_branch_missing", err)
-		case d.Field == "head" && (d.Code == "invalid" || strings.HasPrefix(d.Code, "missing")):
-			// The caller has just pushed it: GitHub's API now and then sees a push a moment late.
-			return &httpapi.RetryError{Op: se.Op, Status: se.Status, After: headDelay, Message: "the forge does not see the head branch yet"}
-		}
-	}
-	return fault.Perm("pull_request_rejected", err)
-}
+func number(n int) string { return strconv.Itoa(n) }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -97,7 +98,7 @@ func TestCreateThenFindInEveryState(t *testing.T) {
 		}
 		wanted := forge.PullRequest{
 			Number: n, URL: fmt.Sprintf("%s/acme/shop/pull/%d", s.URL(), n), State: forge.Open,
-			HeadRef: "fix", HeadSHA: head, BaseRef: "main",
+			HeadRef: "fix", HeadSHA: head, BaseRef: "main", Author: "sre-agent",
 		}
 		if diff := cmp.Diff(wanted, pr); diff != "" {
 			t.Errorf("created (-want +got):\n%s", diff)
@@ -287,5 +288,37 @@ func TestFindLeavesOutForksAndOtherBranches(t *testing.T) {
 	got, err := github.New(srv.URL, token, nil).FindPullRequests(t.Context(), "a", "b", "fix")
 	if err != nil || len(got) != 1 || got[0].Number != 1 {
 		t.Errorf("found %+v, %v; want number 1 alone", got, err)
+	}
+}
+
+func TestAPullRequestFromAForkIsMadeAndFoundByItsOwner(t *testing.T) {
+	t.Parallel()
+	var asked []string
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		asked = append(asked, r.Method+" "+r.URL.Query().Get("head")+string(body))
+		pull := func(n, head int, label string) string {
+			return fmt.Sprintf(`{"number":%d,"state":"open","head":{"label":%q,"ref":"sre-agent/x","repo":{"id":%d}},"base":{"ref":"main","repo":{"id":1}}}`, n, label, head)
+		}
+		if r.Method == http.MethodPost {
+			w.WriteHeader(http.StatusCreated)
+			_, _ = io.WriteString(w, pull(7, 2, "robot:sre-agent/x"))
+			return
+		}
+		_, _ = io.WriteString(w, "["+pull(7, 2, "robot:sre-agent/x")+","+pull(8, 3, "mallory:sre-agent/x")+","+pull(9, 1, "acme:sre-agent/x")+"]")
+	}))
+	t.Cleanup(srv.Close)
+	c := github.New(srv.URL, "token", nil)
+	if _, err := c.CreatePullRequest(t.Context(), "acme", "hello", forge.NewPullRequest{Title: "t", Head: "sre-agent/x", HeadOwner: "robot", Base: "main"}); err != nil {
+		t.Fatal(err)
+	}
+	for branch, want := range map[string]int{"robot:sre-agent/x": 7, "sre-agent/x": 9} {
+		got, err := c.FindPullRequests(t.Context(), "acme", "hello", branch)
+		if err != nil || len(got) != 1 || got[0].Number != want {
+			t.Errorf("%s: %+v, %v", branch, got, err)
+		}
+	}
+	if !strings.Contains(asked[0], `"head":"robot:sre-agent/x"`) || !slices.Contains(asked, "GET robot:sre-agent/x") || !slices.Contains(asked, "GET acme:sre-agent/x") {
+		t.Errorf("asked %q", asked)
 	}
 }

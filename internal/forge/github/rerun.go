@@ -3,6 +3,7 @@ package github
 import (
 	"context"
 	"fmt"
+	"net/http"
 
 	"github.com/sre-agent/sre-agent/internal/forge"
 	"github.com/sre-agent/sre-agent/internal/httpapi"
@@ -20,7 +21,7 @@ func (c *Client) CIRun(ctx context.Context, owner, name, runID string) (forge.CI
 		Status     string `json:"status"`
 		Conclusion string `json:"conclusion"`
 	}
-	if _, err := c.api.Get(ctx, path, nil, &got); err != nil {
+	if _, err := c.get(ctx, owner, name, path, nil, &got); err != nil {
 		return forge.CIRun{}, fmt.Errorf("read workflow run %s: %w", runID, err)
 	}
 	return forge.CIRun{
@@ -35,7 +36,7 @@ func (c *Client) RerunFailed(ctx context.Context, owner, name, runID string) err
 	if err != nil {
 		return fmt.Errorf("rerun failed jobs: %w", err)
 	}
-	if err := c.post(ctx, path, map[string]any{}, &struct{}{}); err != nil {
+	if err := c.write(ctx, owner, name, http.MethodPost, path, map[string]any{}, &struct{}{}); err != nil {
 		return fmt.Errorf("rerun failed jobs of run %s: %w", runID, err)
 	}
 	return nil

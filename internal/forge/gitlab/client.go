@@ -4,42 +4,38 @@
 // and the caller looks before it writes again. A project is named by its path, groups and all. What we write never
 // begins a line with what GitLab would take for a command of its own.
 //
-// Sources: docs.gitlab.com/api/merge_requests, /notes, /commits, /branches, /projects, /project_members, /pipelines and
-// /rest (pages, redirects), and GitLab's own OpenAPI description (doc/api/openapi/openapi_v3.yaml of version 19.5).
+// It is written to what docs.gitlab.com/api describes (merge_requests, notes, commits, branches, projects,
+// project_members; /rest for pages and redirects), and has not met a real GitLab yet.
 package gitlab
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/sre-agent/sre-agent/internal/fault"
 	"github.com/sre-agent/sre-agent/internal/forge"
+	"github.com/sre-agent/sre-agent/internal/forge/sending"
 	"github.com/sre-agent/sre-agent/internal/httpapi"
 )
 
 const (
-	pageSize     = 100
-	writeTimeout = 30 * time.Second
+	pageSize = 100
 )
 
 // Client speaks for one token to one API.
 type Client struct {
-	api *httpapi.Client
-	hc  *http.Client
+	api    *httpapi.Client
+	sender *sending.Sender
 }
 
 // New returns a client for an API's root, such as https://gitlab.com/api/v4. A nil hc means one with sane timeouts.
 func New(baseURL, token string, hc *http.Client) *Client {
 	api := httpapi.New(httpapi.Options{BaseURL: baseURL, Token: token, Accept: "application/json", HTTP: hc})
-	return &Client{api: api, hc: api.Guard(hc)}
+	return &Client{api: api, sender: sending.New(api, hc)}
 }
 
 // project is the path below a project, which GitLab wants as one segment with its slashes escaped.
@@ -94,27 +90,7 @@ func list[T any](ctx context.Context, c *Client, owner, name string, missing err
 
 // write is the one place that writes.
 func (c *Client) write(ctx context.Context, method, path string, in, out any) error {
-	op := method + " " + path
-	body, err := json.Marshal(in)
-	if err != nil {
-		return fault.Perm("invalid_request", fmt.Errorf("%s: %w", op, err))
-	}
-	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
-	defer cancel()
-	req, err := c.api.Prepare(ctx, method, path, nil, bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	resp, err := c.hc.Do(req)
-	if err != nil {
-		return c.api.TransportError(op, err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	if err := c.api.Check(op, resp); err != nil {
-		return refusal(err)
-	}
-	return c.api.Decode(op, resp.Body, out)
+	return refusal(c.sender.Send(ctx, method, path, in, out))
 }
 
 // change writes to a merge request that is there, or returns forge.ErrNoPullRequest.

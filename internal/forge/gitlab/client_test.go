@@ -201,31 +201,3 @@ func TestRefusalsOfGitLabsOwnWordsHaveNames(t *testing.T) {
 	_, err := d.Client(conform.Writer).CreatePullRequest(t.Context(), s.Owner, s.Name, s.Fix())
 	conform.Want{Reason: "pull_requests_disabled"}.Check(t, d, "create where merge requests are turned off", err)
 }
-
-func TestAPipelineIsRunOnceMore(t *testing.T) {
-	d := start(t)
-	s := conform.NewScene(t, d)
-	client := func(a conform.Access) *gitlab.Client { return gitlab.New(d.APIURL(), d.token(a), nil) }
-	if err := client(conform.Writer).Rerun(t.Context(), s.Owner, s.Name, "4711"); err != nil {
-		t.Fatal(err)
-	}
-	for _, tc := range []struct {
-		name, repo, run string
-		as              conform.Access
-		reason          string
-	}{
-		{"no such pipeline", s.Name, "404", conform.Writer, "gone"},
-		{"no such project", "none", "1", conform.Writer, "repository_not_found"},
-		{"a reader", s.Name, "1", conform.Reader, "forbidden"},
-		{"a stranger", s.Name, "1", conform.Stranger, "unauthorized"},
-		{"a hostile id", s.Name, "..", conform.Writer, "invalid_name"},
-	} {
-		conform.Want{Reason: tc.reason}.Check(t, d, tc.name, client(tc.as).Rerun(t.Context(), s.Owner, tc.repo, tc.run))
-	}
-	d.SetFault(func(*http.Request) *forgetest.Fault { return &forgetest.Fault{AfterEffect: true, Drop: true} })
-	conform.Want{Temporary: true}.Check(t, d, "a lost reply", client(conform.Writer).Rerun(t.Context(), s.Owner, s.Name, "4712"))
-	d.SetFault(nil)
-	if diff := cmp.Diff([]string{"4711", "4712"}, d.Retried()); diff != "" {
-		t.Errorf("run once more (-want +got):\n%s", diff)
-	}
-}

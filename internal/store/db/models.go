@@ -104,20 +104,22 @@ type ModelExchange struct {
 }
 
 type Publication struct {
-	RunID       int64
-	Generation  int32
-	Fingerprint string
-	Digest      string
-	Branch      string
-	BaseBranch  string
-	CommitID    string
-	State       string
-	Reason      string
-	PrNumber    *int64
-	PrUrl       *string
-	PrState     string
-	CreatedAt   time.Time
-	UpdatedAt   time.Time
+	RunID          int64
+	Generation     int32
+	Fingerprint    string
+	Digest         string
+	Branch         string
+	BaseBranch     string
+	CommitID       string
+	State          string
+	Reason         string
+	PrNumber       *int64
+	PrUrl          *string
+	PrState        string
+	CreatedAt      time.Time
+	UpdatedAt      time.Time
+	Receipt        *string
+	ReceiptMinisig *string
 }
 
 type Refusal struct {

@@ -141,7 +141,7 @@ func (q *Queries) ClosePublicationsOf(ctx context.Context, prUrl string) error {
 }
 
 const closedPublications = `-- name: ClosedPublications :many
-select run_id, generation, fingerprint, digest, branch, base_branch, commit_id, state, reason, pr_number, pr_url, pr_state, created_at, updated_at from publications where fingerprint = $1::text and fingerprint <> '' and pr_state = 'closed'
+select run_id, generation, fingerprint, digest, branch, base_branch, commit_id, state, reason, pr_number, pr_url, pr_state, created_at, updated_at, receipt, receipt_minisig from publications where fingerprint = $1::text and fingerprint <> '' and pr_state = 'closed'
 order by updated_at desc, run_id desc limit $2
 `
 
@@ -175,6 +175,8 @@ func (q *Queries) ClosedPublications(ctx context.Context, arg ClosedPublications
 			&i.PrState,
 			&i.CreatedAt,
 			&i.UpdatedAt,
+			&i.Receipt,
+			&i.ReceiptMinisig,
 		); err != nil {
 			return nil, err
 		}
@@ -198,7 +200,7 @@ func (q *Queries) CountMerged(ctx context.Context, fingerprint string) (int64, e
 }
 
 const fingerprintHolder = `-- name: FingerprintHolder :one
-select run_id, generation, fingerprint, digest, branch, base_branch, commit_id, state, reason, pr_number, pr_url, pr_state, created_at, updated_at from publications
+select run_id, generation, fingerprint, digest, branch, base_branch, commit_id, state, reason, pr_number, pr_url, pr_state, created_at, updated_at, receipt, receipt_minisig from publications
 where fingerprint = $1::text and fingerprint <> '' and state <> 'refused' and pr_state in ('none', 'open')
 `
 
@@ -221,6 +223,8 @@ func (q *Queries) FingerprintHolder(ctx context.Context, fingerprint string) (Pu
 		&i.PrState,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.Receipt,
+		&i.ReceiptMinisig,
 	)
 	return i, err
 }
@@ -248,7 +252,7 @@ func (q *Queries) GetFix(ctx context.Context, runID int64) (Fix, error) {
 }
 
 const getPublication = `-- name: GetPublication :one
-select publications.run_id, publications.generation, publications.fingerprint, publications.digest, publications.branch, publications.base_branch, publications.commit_id, publications.state, publications.reason, publications.pr_number, publications.pr_url, publications.pr_state, publications.created_at, publications.updated_at from publications join runs on runs.id = publications.run_id and runs.generation = publications.generation
+select publications.run_id, publications.generation, publications.fingerprint, publications.digest, publications.branch, publications.base_branch, publications.commit_id, publications.state, publications.reason, publications.pr_number, publications.pr_url, publications.pr_state, publications.created_at, publications.updated_at, publications.receipt, publications.receipt_minisig from publications join runs on runs.id = publications.run_id and runs.generation = publications.generation
 where publications.run_id = $1
 `
 
@@ -270,6 +274,8 @@ func (q *Queries) GetPublication(ctx context.Context, runID int64) (Publication,
 		&i.PrState,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.Receipt,
+		&i.ReceiptMinisig,
 	)
 	return i, err
 }
@@ -328,7 +334,7 @@ insert into publications (run_id, generation, fingerprint, digest, branch, base_
 select runs.id, runs.generation, coalesce(runs.fingerprint, ''), $1, $2, $3, $4, 'intended'
 from runs where runs.id = $5 and runs.fence = $6 and runs.state = 'publishing'
 on conflict (run_id, generation) do update set updated_at = now()
-returning run_id, generation, fingerprint, digest, branch, base_branch, commit_id, state, reason, pr_number, pr_url, pr_state, created_at, updated_at
+returning run_id, generation, fingerprint, digest, branch, base_branch, commit_id, state, reason, pr_number, pr_url, pr_state, created_at, updated_at, receipt, receipt_minisig
 `
 
 type IntendPublicationParams struct {
@@ -366,6 +372,8 @@ func (q *Queries) IntendPublication(ctx context.Context, arg IntendPublicationPa
 		&i.PrState,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.Receipt,
+		&i.ReceiptMinisig,
 	)
 	return i, err
 }

@@ -367,7 +367,7 @@ func (q *Queries) OwnComment(ctx context.Context, arg OwnCommentParams) (int64, 
 }
 
 const publicationOfWatch = `-- name: PublicationOfWatch :one
-select run_id, generation, fingerprint, digest, branch, base_branch, commit_id, state, reason, pr_number, pr_url, pr_state, created_at, updated_at from publications where run_id = $1 and generation = $2
+select run_id, generation, fingerprint, digest, branch, base_branch, commit_id, state, reason, pr_number, pr_url, pr_state, created_at, updated_at, receipt, receipt_minisig from publications where run_id = $1 and generation = $2
 `
 
 type PublicationOfWatchParams struct {
@@ -393,6 +393,8 @@ func (q *Queries) PublicationOfWatch(ctx context.Context, arg PublicationOfWatch
 		&i.PrState,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.Receipt,
+		&i.ReceiptMinisig,
 	)
 	return i, err
 }

@@ -31,12 +31,6 @@ func (s *Server) operate(e *forgetest.Exchange, r *http.Request, re *host.Repo, 
 		return s.listMergeRequests(r, re)
 	case "createMergeRequest":
 		return s.createMergeRequest(e, re, login)
-	case "retryPipeline":
-		if e.Param("pipeline_id") == "404" {
-			return notFound("")
-		}
-		s.retried = append(s.retried, e.Param("pipeline_id"))
-		return reply{status: http.StatusCreated, body: map[string]any{"id": number(e.Param("pipeline_id"), 0), "status": "running"}}
 	}
 	p := re.Pull(number(e.Param("merge_request_iid"), 0))
 	if p == nil {
@@ -67,12 +61,6 @@ func (s *Server) operateOnMergeRequest(e *forgetest.Exchange, r *http.Request, r
 		return notFound("")
 	}
 	return message(http.StatusNotImplemented, "no handler for "+e.Operation())
-}
-
-// Retried are the pipelines that were run once more.
-func (s *Server) Retried() (out []string) {
-	s.With("", "", func(*host.Repo) { out = append(out, s.retried...) })
-	return out
 }
 
 // levels are GitLab's numbers for what a person may do.

@@ -28,7 +28,6 @@ const api = host.Prefix + "/api/v4/"
 type Server struct {
 	*host.Host
 	contract *forgetest.Contract
-	retried  []string
 }
 
 // Start starts a server.
