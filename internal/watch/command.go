@@ -19,8 +19,8 @@ const (
 	Off   = "off"   // close the pull request, and leave the repository alone
 )
 
-// Mark begins the hidden mark that every comment of ours has.
-const Mark = "<!-- sre-agent"
+// marks begin the hidden line that every comment of ours has (package markup).
+func marks() []string { return []string{"<!-- sre-agent ", "[//]: # (sre-agent "} }
 
 const (
 	address = "/sre-agent"
@@ -31,7 +31,8 @@ const (
 // Speaks says whether a comment is one that may hold a command: not our own, and not another program's. Some programs
 // repeat what anybody wrote, with the right to write.
 func Speaks(c Comment) bool {
-	return !strings.Contains(c.Body, Mark) && !strings.HasSuffix(c.Author, "[bot]") && c.ID != "" && c.Author != ""
+	own := slices.ContainsFunc(marks(), func(mark string) bool { return strings.Contains(c.Body, mark) })
+	return !own && !strings.HasSuffix(c.Author, "[bot]") && c.ID != "" && c.Author != ""
 }
 
 // Command is the first command of a comment, or "". It has to begin a line of its own text: in a quote, in code or in

@@ -102,9 +102,10 @@ func TestSomeCommentsDoNotSpeak(t *testing.T) {
 		"a person's":                  {watch.Comment{ID: "1", Author: "ada", Body: "/sre-agent off"}, true},
 		"our own":                     {watch.Comment{ID: "1", Author: "sre-agent", Body: "/sre-agent off\n<!-- sre-agent talk run=1 -->"}, false},
 		"one that looks like our own": {watch.Comment{ID: "1", Author: "ada", Body: "<!-- sre-agent -->\n/sre-agent off"}, false},
-		"an app's":                    {watch.Comment{ID: "1", Author: "github-actions[bot]", Body: "/sre-agent off"}, false},
-		"one of a ghost":              {watch.Comment{ID: "1", Body: "/sre-agent off"}, false},
-		"one without an id":           {watch.Comment{Author: "ada", Body: "/sre-agent off"}, false},
+		"our own on a forge that shows HTML as text": {watch.Comment{ID: "1", Author: "sre-agent", Body: "/sre-agent off\n\n[//]: # (sre-agent talk run=1)"}, false},
+		"an app's":          {watch.Comment{ID: "1", Author: "github-actions[bot]", Body: "/sre-agent off"}, false},
+		"one of a ghost":    {watch.Comment{ID: "1", Body: "/sre-agent off"}, false},
+		"one without an id": {watch.Comment{Author: "ada", Body: "/sre-agent off"}, false},
 	} {
 		if got := watch.Speaks(tt.comment); got != tt.want {
 			t.Errorf("%s: %v", name, got)

@@ -21,19 +21,13 @@ import (
 	"github.com/sre-agent/sre-agent/internal/watch"
 )
 
-// Watched is what the watcher asks of a forge, beyond what publishing does.
+// Watched is a forge whose pull requests can be watched, beyond what publishing needs of it.
 type Watched interface {
 	Forge
-	Talk
 	PullRequest(ctx context.Context, owner, name string, number int) (forge.PullRequest, error)
 	ClosePullRequest(ctx context.Context, owner, name string, number int) error
-	AddLabels(ctx context.Context, owner, name string, number int, labels []string) error
-}
-
-// Talk is what a conversation needs beyond Comments.
-type Talk interface {
-	EditComment(ctx context.Context, owner, name string, number int, id, body string) error
 	Permission(ctx context.Context, owner, name, login string) (forge.Permission, error)
+	CommitChecks(ctx context.Context, owner, name, commit string) (forge.Checks, error)
 }
 
 // WatchStore is what the watcher needs of the judge.

@@ -7,9 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/sre-agent/sre-agent/internal/forge"
+	"github.com/sre-agent/sre-agent/internal/markup"
 	"github.com/sre-agent/sre-agent/internal/store"
 	"github.com/sre-agent/sre-agent/internal/watch"
 	"github.com/sre-agent/sre-agent/streams"
@@ -82,7 +82,8 @@ func (l *looker) say(ctx context.Context, w store.Watch) error {
 // own is the id of our comment, or "" when there is none, or not any more.
 func (l *looker) own(w store.Watch) string {
 	for _, c := range l.comments {
-		ours := c.Author != "" && c.Author == l.pull.Author && strings.Contains(c.Body, talkMark(w))
+		mark, _ := markup.Find(c.Body)
+		ours := c.Author != "" && c.Author == l.pull.Author && mark == talkMark(w)
 		if c.ID == w.CommentID || (w.CommentID == "" && ours) {
 			return c.ID
 		}
@@ -95,7 +96,7 @@ func (l *looker) own(w store.Watch) string {
 
 // talkMark is the hidden mark of the one comment that we own on a pull request.
 func talkMark(w store.Watch) string {
-	return fmt.Sprintf("%s talk run=%d generation=%d -->", watch.Mark, w.RunID, w.Generation)
+	return fmt.Sprintf("talk run=%d generation=%d", w.RunID, w.Generation)
 }
 
 // tell announces what was recorded.

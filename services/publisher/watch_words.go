@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/sre-agent/sre-agent/internal/evidence"
+	"github.com/sre-agent/sre-agent/internal/markup"
 	"github.com/sre-agent/sre-agent/internal/store"
 	"github.com/sre-agent/sre-agent/internal/store/db"
 	"github.com/sre-agent/sre-agent/internal/watch"
@@ -43,20 +44,20 @@ func (l *looker) words(ctx context.Context, w store.Watch) (text string, worth b
 	if b.Len() == 0 {
 		return "", false, nil
 	}
-	return l.Redact(b.String()) + talkMark(w) + "\n", worth || len(answers) > 0 || stranger, nil
+	return l.Redact(b.String()) + markup.Of(l.at.Place.Forge).Hidden(talkMark(w)), worth || len(answers) > 0 || stranger, nil
 }
 
 // notesOf says what became of the pull request, and whether that is worth a comment.
 func notesOf(w store.Watch) (notes []string, worth bool) {
 	note := func(format string, args ...any) { notes = append(notes, fmt.Sprintf(format, args...)) }
-	base := code(w.BaseBranch)
+	base := markup.Code(w.BaseBranch)
 	if why := closingWords[w.Closing]; why != "" {
 		note(why, base)
 		worth = true
 	}
 	open := w.PrState == watch.Open && w.Closing == ""
 	if open && w.Checks == watch.ChecksRed {
-		note("The checks of this pull request's own commit %s are red, so a person has to look. Nothing is tried on this branch again.", code(short(w.Head)))
+		note("The checks of this pull request's own commit %s are red, so a person has to look. Nothing is tried on this branch again.", markup.Code(short(w.Head)))
 		worth = true
 	}
 	if open && w.Conflicts {
@@ -66,10 +67,10 @@ func notesOf(w store.Watch) (notes []string, worth bool) {
 	case watch.Green:
 		note("After the merge, %s is green.", base)
 	case watch.Red:
-		note("After the merge at %s, %s is red.", code(short(w.MergeCommit)), base)
+		note("After the merge at %s, %s is red.", markup.Code(short(w.MergeCommit)), base)
 		worth = true
 	case watch.Reverted:
-		note("It was reverted by %s. That is taken as a no: this trouble is not mended again until somebody says retry.", code(short(w.RevertedBy)))
+		note("It was reverted by %s. That is taken as a no: this trouble is not mended again until somebody says retry.", markup.Code(short(w.RevertedBy)))
 		worth = true
 	}
 	return notes, worth
@@ -98,7 +99,7 @@ func answersOf(w store.Watch) (answers []string, why, stranger bool) {
 		why = why || c.Command == watch.Why
 	}
 	for _, c := range allowed[max(0, len(allowed)-maxAnswers):] {
-		answers = append(answers, fmt.Sprintf("- %s of %s: %s", code(c.Command), code(c.Author), plain(c.Answer)))
+		answers = append(answers, fmt.Sprintf("- %s of %s: %s", markup.Code(c.Command), markup.Code(c.Author), markup.Plain(c.Answer)))
 	}
 	return answers, why, stranger
 }
@@ -114,19 +115,23 @@ func (l *looker) explain(ctx context.Context, w store.Watch) (string, error) {
 		return "", fmt.Errorf("evidence of run %d: %w", w.RunID, err)
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "### Why\n\nThe workflow %s failed on %s.", code(w.Run.Failure.WorkflowName), code(short(w.Run.Failure.Commit)))
+	fmt.Fprintf(&b, "### Why\n\nThe workflow %s failed on %s.", markup.Code(w.Run.Failure.WorkflowName), markup.Code(short(w.Run.Failure.Commit)))
 	if report.Class != "" {
-		fmt.Fprintf(&b, " The failure is of the class %s.", code(report.Class))
+		fmt.Fprintf(&b, " The failure is of the class %s.", markup.Code(report.Class))
 	}
-	fmt.Fprintf(&b, " This change is by %s.\n\n", code(fix.Fixer))
+	fmt.Fprintf(&b, " This change is by %s.\n\n", markup.Code(fix.Fixer))
 	if len(report.Excerpt) > 0 {
-		fmt.Fprintf(&b, "%s\n", fence(excerpt(report.Excerpt[:min(len(report.Excerpt), maxExplained)])))
+		var log strings.Builder
+		for _, line := range report.Excerpt[:min(len(report.Excerpt), maxExplained)] {
+			fmt.Fprintf(&log, "%6d  %s\n", line.Number, markup.Plain(line.Text))
+		}
+		fmt.Fprintf(&b, "%s\n", markup.Fence(log.String()))
 	}
 	if c := report.Check; c != nil {
-		fmt.Fprintf(&b, "This check had exit code %d before the change and %d with it:\n\n%s\n", c.Before.ExitCode, c.After.ExitCode, fence(c.Command))
+		fmt.Fprintf(&b, "This check had exit code %d before the change and %d with it:\n\n%s\n", c.Before.ExitCode, c.After.ExitCode, markup.Fence(markup.Plain(c.Command)))
 	}
 	if p := report.Policy; p != nil {
-		fmt.Fprintf(&b, "The policy calls it %s, with the danger score %d. ", code(p.Class), p.Danger)
+		fmt.Fprintf(&b, "The policy calls it %s, with the danger score %d. ", markup.Code(p.Class), p.Danger)
 	}
 	fmt.Fprintf(&b, "`sre-agent runs show %d` says more.\n\n", w.RunID)
 	return b.String(), nil
