@@ -136,6 +136,7 @@ func (l *loader) checkTogether() {
 	l.checkReading()
 	l.checkPublishing()
 	l.atMost("BASE_BACKOFF_SECONDS", c.BaseBackoffSeconds, "MAX_BACKOFF_SECONDS", c.MaxBackoffSeconds)
+	l.atMost("WATCH_MIN_SECONDS", c.WatchMinSeconds, "WATCH_MAX_SECONDS", c.WatchMaxSeconds)
 	l.atMost("LEASE_TTL_SECONDS", c.LeaseTTLSeconds, "REPO_PIPELINE_CONCURRENCY_TTL_SECONDS", c.ConcurrencyTTLSeconds)
 	if c.NATSReplicas%2 == 0 && !l.bad["NATS_REPLICAS"] {
 		l.together("NATS_REPLICAS", c.NATSReplicas, "an odd number, 1, 3 or 5")

@@ -40,6 +40,7 @@ type Config struct {
 	Model        `title:"Language model"`
 	Agent        `title:"Agent command"`
 	PullRequests `title:"Commits and pull requests"`
+	Watching     `title:"Watching pull requests"`
 	Logging      `title:"Logs"`
 
 	program  Program

@@ -154,7 +154,7 @@ func (s *Store) obey(ctx context.Context, q *db.Queries, w Watch, st watch.State
 		if err := refuse(ctx, q, w); err != nil {
 			return "", "", err
 		}
-		if _, err := q.SwitchOff(ctx, db.SwitchOffParams{RepositoryID: w.RepositoryID, Who: by.Who, Why: by.Why}); err != nil {
+		if _, err := switchOff(ctx, q, w.RepositoryID, by); err != nil {
 			return "", "", err
 		}
 		return CommandDone, "this repository is left alone until an operator switches it on again", record(ctx, q, w.RunID, watch.Off, by)

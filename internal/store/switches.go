@@ -56,7 +56,7 @@ func (s *Store) Switch(ctx context.Context, owner, name string, on bool, by Acto
 			if on {
 				n, err = q.SwitchOn(ctx, db.SwitchOnParams{RepositoryID: r.ID, Who: by.Who, Why: by.Why})
 			} else {
-				n, err = q.SwitchOff(ctx, db.SwitchOffParams{RepositoryID: r.ID, Who: by.Who, Why: by.Why})
+				n, err = switchOff(ctx, q, r.ID, by)
 			}
 			if err != nil {
 				return err
@@ -66,4 +66,19 @@ func (s *Store) Switch(ctx context.Context, owner, name string, on bool, by Acto
 		return nil
 	})
 	return changed, err
+}
+
+// switchOff ends what has not begun yet, and has the open pull requests looked at. What is being worked on ends before it
+// is published.
+func switchOff(ctx context.Context, q *db.Queries, repositoryID int64, by Actor) (int64, error) {
+	n, err := q.SwitchOff(ctx, db.SwitchOffParams{RepositoryID: repositoryID, Who: by.Who, Why: by.Why})
+	if err != nil || n == 0 {
+		return n, err
+	}
+	if err := q.CancelWaiting(ctx, db.CancelWaitingParams{
+		RepositoryID: repositoryID, Reason: ReasonRepositoryOff, Explanation: "the repository was switched off by " + by.Who + ": " + by.Why,
+	}); err != nil {
+		return n, err
+	}
+	return n, q.RingRepository(ctx, repositoryID)
 }

@@ -85,6 +85,14 @@ func (c *Counters) WebhookRejected(ctx context.Context, r RejectReason) {
 // RunEnded counts a run that ended.
 func (c *Counters) RunEnded(ctx context.Context, e Ending) { c.add(ctx, RunsEnded, string(e), 1) }
 
+// PullRequestFate counts what became of a pull request.
+func (c *Counters) PullRequestFate(ctx context.Context, f PRFate) {
+	c.add(ctx, PullRequestFates, string(f), 1)
+}
+
+// Command counts a command that a person gave.
+func (c *Counters) Command(ctx context.Context, o CommandOutcome) { c.add(ctx, Commands, string(o), 1) }
+
 // ModelCalled counts a question to a language model.
 func (c *Counters) ModelCalled(ctx context.Context, o ModelOutcome) {
 	c.add(ctx, ModelCalls, string(o), 1)

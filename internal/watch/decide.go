@@ -1,6 +1,9 @@
 package watch
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 // Label is the label by which a person stops a pull request of ours.
 const Label = "sre-agent:off"
@@ -81,6 +84,8 @@ type Look struct {
 	BaseHead string
 	// Passed says that the workflow passed on the base: on a newer commit than the one that failed.
 	Passed bool
+	// Off says that the repository wants nothing any more: a person switched it off, or its settings say mode: off.
+	Off bool
 	// RevertedBy is the commit of the base that takes the merged one back, or "".
 	RevertedBy string
 	// Follower is the run of the same trouble on the base's newest commit that ended because of this pull request, or 0.
@@ -255,6 +260,8 @@ func (p *planner) commands(l Look) {
 func (p *planner) ownWish(l Look) {
 	switch {
 	case p.State.Kept:
+	case l.Off:
+		p.closing(ClosingOff)
 	case l.Passed:
 		p.closing(ClosingMended)
 	case l.PR.Conflicts && l.Follower != 0:
@@ -264,7 +271,7 @@ func (p *planner) ownWish(l Look) {
 
 // checks notes what the pull request's own CI says. A red one is for a person: nothing is tried on the same branch again.
 func (p *planner) checks(l Look) {
-	p.State.Checks = l.Checks
+	p.State.Checks = cmp.Or(l.Checks, ChecksNone)
 	if l.Checks == ChecksRed && p.was.Marked != p.State.Head {
 		p.do(Action{Kind: NeedsReview})
 	}
@@ -272,7 +279,7 @@ func (p *planner) checks(l Look) {
 
 // after notes what became of the base. A revert is a no, whatever the checks say.
 func (p *planner) after(l Look) {
-	p.State.Checks = l.Checks
+	p.State.Checks = cmp.Or(l.Checks, ChecksNone)
 	switch {
 	case p.was.Outcome == Reverted:
 	case l.RevertedBy != "":

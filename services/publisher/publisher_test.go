@@ -98,12 +98,13 @@ func (r *rig) publisher() *publisher.Service {
 	if err != nil {
 		r.t.Fatal(err)
 	}
+	mirrors := &publisher.Mirrors{
+		Push: push, Dir: r.t.TempDir(), Name: "sre-agent", Email: "sre-agent@example.org",
+		Remote: func(at origin.Place) gitrepo.Remote { return gitrepo.Remote{URL: at.GitURL, Token: token} },
+	}
 	return &publisher.Service{
 		Store: r.st, Target: r.at(r.hub), Review: publisher.Rules{Scanner: scanner, Policy: policy.Default()}, Events: silent{},
-		Git: &publisher.Mirrors{
-			Push: push, Dir: r.t.TempDir(), Name: "sre-agent", Email: "sre-agent@example.org",
-			Remote: func(at origin.Place) gitrepo.Remote { return gitrepo.Remote{URL: at.GitURL, Token: token} },
-		},
+		Git: mirrors, Settings: mirrors,
 		Counters: r.tel.Counters, Log: r.tel.Log, Holder: "test", TTL: time.Minute, Redact: redact.New([]string{token}).String,
 	}
 }

@@ -53,24 +53,31 @@ func Serve(ctx context.Context, env *program.Env) error {
 	}
 	defer bus.Close()
 	p.Announce(env, bus.Ready)
+	targets := Targets(origin.Forges(cfg), forges)
 	service := &Service{
-		Store: p.Store, Target: ViaFork(forkOwner(cfg), Targets(origin.Forges(cfg), forges)), Git: mirrors, Review: Rules{Scanner: scanner, Policy: rules},
+		Store: p.Store, Target: ViaFork(forkOwner(cfg), targets), Git: mirrors, Settings: mirrors, Review: Rules{Scanner: scanner, Policy: rules},
 		Events: bus, Counters: env.Telemetry.Counters, Log: env.Log, Holder: env.Holder, TTL: leaseOf(cfg), Redact: env.Redact.String, Draft: cfg.PullRequestDraft,
 	}
 	if receipts != nil {
 		receipts.Store = p.Store
 		service.Receipts = receipts
 	}
+	looping, stop := context.WithCancel(ctx)
+	var loops sync.WaitGroup
+	defer loops.Wait()
+	defer stop()
+	watcher := &Watcher{
+		Store: p.Store, Target: targets, History: mirrors, Settings: mirrors, Events: bus, Counters: env.Telemetry.Counters, Log: env.Log,
+		Redact: env.Redact.String, Holder: env.Holder, TTL: leaseOf(cfg),
+		Every: Intervals{Least: cfg.WatchMin(), Most: cfg.WatchMax(), Stale: cfg.WatchStale(), Base: cfg.WatchBase()},
+	}
+	loops.Go(func() { watcher.Loop(looping) })
 	if cfg.RerunFailed {
 		reruns := &Reruns{
 			Store: p.Store, Providers: rerunners(cfg),
 			Events: bus, Log: env.Log, Redact: env.Redact.String,
 		}
-		looping, stop := context.WithCancel(ctx)
-		var loop sync.WaitGroup
-		loop.Go(func() { reruns.Loop(looping) })
-		defer loop.Wait()
-		defer stop()
+		loops.Go(func() { reruns.Loop(looping) })
 	}
 	return bus.Consume(ctx, streams.Worker{
 		Consumer: streams.PublisherConsumer, Workers: cfg.PublisherWorkers, Handle: service.Handle, Grace: cfg.ShutdownGrace(),

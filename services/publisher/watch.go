@@ -18,6 +18,7 @@ import (
 	"github.com/sre-agent/sre-agent/internal/run"
 	"github.com/sre-agent/sre-agent/internal/store"
 	"github.com/sre-agent/sre-agent/internal/store/db"
+	"github.com/sre-agent/sre-agent/internal/telemetry"
 	"github.com/sre-agent/sre-agent/internal/watch"
 )
 
@@ -46,6 +47,7 @@ type WatchStore interface {
 type WatchFacts interface {
 	FixOfWatch(ctx context.Context, w store.Watch) (db.Fix, error)
 	PassedOn(ctx context.Context, f ci.Failure, commit string) (bool, error)
+	SwitchedOff(ctx context.Context, runID int64) (*db.Switch, error)
 	Follower(ctx context.Context, w store.Watch, commit string) (int64, error)
 }
 
@@ -54,18 +56,26 @@ type History interface {
 	Messages(ctx context.Context, at origin.Place, branch string) ([]gitrepo.Message, error)
 }
 
+// Settings reads what a repository's own settings say.
+type Settings interface {
+	// Off says whether .sre-agent.yaml on a branch, or on the default one when it is "", says mode: off.
+	Off(ctx context.Context, at origin.Place, branch string) (bool, error)
+}
+
 // Watcher looks at the pull requests that were opened, each when it is due, and does what people and the forge say there.
 //
 // It promises that a command is acted on once, and only for somebody whom the forge, asked just then, lets write; that
 // everything which a pull request's end means is recorded with it; and that a look costs the same however many are
 // watched. Several may run at once: whoever has a row's lease looks, and the others pass it over.
 type Watcher struct {
-	Store   WatchStore
-	Target  func(ci.Failure) (Target, error)
-	History History
-	Events  Emitter
-	Log     *slog.Logger
-	Redact  func(string) string
+	Store    WatchStore
+	Target   func(ci.Failure) (Target, error)
+	History  History
+	Settings Settings
+	Events   Emitter
+	Counters *telemetry.Counters
+	Log      *slog.Logger
+	Redact   func(string) string
 	// Holder names this process in leases; TTL is their length.
 	Holder string
 	TTL    time.Duration

@@ -11,6 +11,7 @@ import (
 	"github.com/sre-agent/sre-agent/internal/forge"
 	"github.com/sre-agent/sre-agent/internal/markup"
 	"github.com/sre-agent/sre-agent/internal/store"
+	"github.com/sre-agent/sre-agent/internal/telemetry"
 	"github.com/sre-agent/sre-agent/internal/watch"
 	"github.com/sre-agent/sre-agent/streams"
 )
@@ -110,6 +111,7 @@ func (s *Watcher) tell(ctx context.Context, w store.Watch, p watch.Plan) {
 			kind, reason = "command."+a.Command, outcomeOf(w, a.Comment.ID)
 		case watch.Refuse, watch.Lift, watch.Replace, watch.Close, watch.NeedsReview:
 		}
+		s.count(ctx, w, p.State, a)
 		repo := w.Run.Failure.Repository
 		s.Log.InfoContext(ctx, "watched pull request", "run_id", w.RunID, "pull_request", w.PrNumber, "what", kind, "reason", reason)
 		s.Events.Emit(ctx, streams.Event{
@@ -125,4 +127,33 @@ func outcomeOf(w store.Watch, comment string) string {
 		}
 	}
 	return ""
+}
+
+// count counts what was recorded, once: a close that is done again is not new.
+func (s *Watcher) count(ctx context.Context, w store.Watch, now watch.State, a watch.Action) {
+	switch {
+	case a.Kind == watch.Answer:
+		s.Counters.Command(ctx, telemetry.CommandOutcome(outcomeOf(w, a.Comment.ID)))
+	case a.Kind == watch.NeedsReview:
+		s.Counters.PullRequestFate(ctx, telemetry.FateRed)
+	case a.Kind == watch.Refuse && a.Why == watch.ByRevert:
+		s.Counters.PullRequestFate(ctx, telemetry.FateReverted)
+	case a.Kind == watch.Note:
+		s.Counters.PullRequestFate(ctx, fate(now))
+	}
+}
+
+func fate(now watch.State) telemetry.PRFate {
+	switch {
+	case now.PR == watch.Merged:
+		return telemetry.FateMerged
+	case now.PR == watch.Open:
+		return telemetry.FateReopened
+	case now.Closing == "":
+		return telemetry.FateClosed
+	case now.Closing == watch.ClosingMended || now.Closing == watch.ClosingOutdated:
+		return telemetry.FateOutdated
+	default:
+		return telemetry.FateStopped
+	}
 }

@@ -37,7 +37,7 @@ func (l *looker) look(ctx context.Context) (watch.Look, error) {
 		return seen, fmt.Errorf("look at pull request %d: %w", l.number(), err)
 	}
 	seen.PR = pullOf(l.pull)
-	for _, step := range []func(context.Context, *watch.Look) error{l.listen, l.base, l.checks, l.follower} {
+	for _, step := range []func(context.Context, *watch.Look) error{l.listen, l.base, l.off, l.checks, l.follower} {
 		if err := step(ctx, &seen); err != nil {
 			return seen, err
 		}
@@ -76,12 +76,42 @@ func (l *looker) listen(ctx context.Context, seen *watch.Look) error {
 			continue
 		}
 		may, err := l.forge.Permission(ctx, l.at.Owner, l.at.Name, c.Author)
-		if err != nil && !errors.Is(err, forge.ErrUnsupported) {
+		if err = l.passOver(ctx, "who may give commands", err); err != nil {
 			return fmt.Errorf("permission of the author of comment %s: %w", c.ID, err)
 		}
-		seen.Allowed[c.Author] = err == nil && may >= forge.WritePermission
+		seen.Allowed[c.Author] = may >= forge.WritePermission
 	}
 	return nil
+}
+
+// passOver logs what the forge will not tell, so that it is not in the way of everything else; what failed just now is
+// an error still.
+func (l *looker) passOver(ctx context.Context, what string, err error) error {
+	reason, permanent := fault.Reason(err)
+	if !permanent && !errors.Is(err, forge.ErrUnsupported) {
+		return err
+	}
+	l.Log.WarnContext(ctx, "the forge does not say it", "what", what, "run_id", l.w.RunID, "pull_request", l.w.PrNumber, "reason", reason, "error", l.Redact(err.Error()))
+	return nil
+}
+
+// off looks whether the repository wants nothing any more, by a person's command or by its own settings. The settings
+// are read again when the base has moved.
+func (l *looker) off(ctx context.Context, seen *watch.Look) error {
+	if seen.PR.State != watch.Open {
+		return nil
+	}
+	off, err := l.Store.SwitchedOff(ctx, l.w.RunID)
+	if err != nil || off != nil {
+		seen.Off = off != nil
+		return err
+	}
+	branch := l.w.Run.Failure.BaseBranch
+	if branch == l.w.BaseBranch && seen.BaseHead == l.w.BaseHead {
+		return nil
+	}
+	seen.Off, err = l.Settings.Off(ctx, l.at.Place, branch)
+	return l.passOver(ctx, "the repository's settings", err)
 }
 
 // base looks at where the base is, and whether the workflow is known to have passed there. A base that is gone says nothing.
@@ -108,15 +138,10 @@ func (l *looker) base(ctx context.Context, seen *watch.Look) error {
 	return err
 }
 
-// reverted looks for a commit on the base that says that it takes ours back. A base that can't be read for good is not
-// in the way of everything else.
+// reverted looks for a commit on the base that says that it takes ours back.
 func (l *looker) reverted(ctx context.Context) (string, error) {
 	messages, err := l.History.Messages(ctx, l.at.Place, l.w.BaseBranch)
-	if reason, permanent := fault.Reason(err); permanent {
-		l.Log.WarnContext(ctx, "the base's history can't be read: a revert would not be seen", "run_id", l.w.RunID, "reason", reason)
-		return "", nil
-	}
-	if err != nil {
+	if err = l.passOver(ctx, "the base's history, which a revert would be in", err); err != nil {
 		return "", err
 	}
 	ours := []string{l.pull.MergeCommit, l.pull.HeadSHA, l.w.Publication.CommitID}
@@ -141,14 +166,11 @@ func (l *looker) checks(ctx context.Context, seen *watch.Look) error {
 		return nil
 	}
 	checks, err := l.forge.CommitChecks(ctx, l.at.Owner, l.at.Name, commit)
-	if errors.Is(err, forge.ErrUnsupported) {
-		return nil
-	}
-	if err != nil {
+	if err = l.passOver(ctx, "what the checks say", err); err != nil {
 		return fmt.Errorf("checks of %.12s: %w", commit, err)
 	}
 	seen.Checks = map[forge.Checks]string{
-		forge.ChecksPending: watch.ChecksPending, forge.ChecksGreen: watch.ChecksGreen, forge.ChecksRed: watch.ChecksRed,
+		forge.ChecksNone: watch.ChecksNone, forge.ChecksPending: watch.ChecksPending, forge.ChecksGreen: watch.ChecksGreen, forge.ChecksRed: watch.ChecksRed,
 	}[checks]
 	return nil
 }

@@ -61,7 +61,8 @@ func notesOf(w store.Watch) (notes []string, worth bool) {
 		worth = true
 	}
 	if open && w.Conflicts {
-		note("It conflicts with %s. When the workflow fails on a newer commit there, a new pull request is made for that one and this one is closed; when it passes, this one is closed.", base)
+		note("It conflicts with %s. It is not rebased: what is published is what was verified. When the workflow fails on a newer commit there, a new pull request is made for that one and this one is closed; when it passes, this one is closed.", base)
+		worth = true
 	}
 	switch w.Outcome {
 	case watch.Green:

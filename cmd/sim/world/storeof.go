@@ -184,6 +184,11 @@ func (s storeOf) Refused(ctx context.Context, fingerprint string) (string, error
 	return call(ctx, s.p, op{dep: pg, name: "refused"}, func() (string, error) { return s.p.w.store.Refused(ctx, fingerprint) })
 }
 
+// SwitchedOff is never so here: nobody switches a repository off.
+func (s storeOf) SwitchedOff(ctx context.Context, id int64) (*db.Switch, error) {
+	return nil, s.p.step(ctx, op{dep: pg, name: fmt.Sprint("switch of run ", id)}, func() error { return nil })
+}
+
 func (s storeOf) ClosedPublications(ctx context.Context, fingerprint string, n int32) ([]db.Publication, error) {
 	return call(ctx, s.p, op{dep: pg, name: "closed publications"}, func() ([]db.Publication, error) {
 		return s.p.w.store.ClosedPublications(ctx, fingerprint, n)

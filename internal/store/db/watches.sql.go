@@ -10,6 +10,24 @@ import (
 	"time"
 )
 
+const cancelWaiting = `-- name: CancelWaiting :exec
+update runs set state = 'cancelled', reason = $1, explanation = $2, fence = fence + 1, not_before = null,
+    ended_at = now(), updated_at = now()
+where repository_id = $3 and state in ('waiting', 'ready')
+`
+
+type CancelWaitingParams struct {
+	Reason       string
+	Explanation  string
+	RepositoryID int64
+}
+
+// Ends the runs of a repository that nobody works on.
+func (q *Queries) CancelWaiting(ctx context.Context, arg CancelWaitingParams) error {
+	_, err := q.db.Exec(ctx, cancelWaiting, arg.Reason, arg.Explanation, arg.RepositoryID)
+	return err
+}
+
 const claimWatch = `-- name: ClaimWatch :one
 update watches set fence = fence + 1, holder = $1::text, lease_expires_at = now() + make_interval(secs => $2::float8)
 where (run_id, generation) = (
@@ -515,6 +533,16 @@ func (q *Queries) RepositorySwitchedOff(ctx context.Context, arg RepositorySwitc
 	return exists, err
 }
 
+const ringRepository = `-- name: RingRepository :exec
+update watches set due = now() where repository_id = $1 and pr_state = 'open' and due is not null
+`
+
+// Makes the watches of a repository's open pull requests due.
+func (q *Queries) RingRepository(ctx context.Context, repositoryID int64) error {
+	_, err := q.db.Exec(ctx, ringRepository, repositoryID)
+	return err
+}
+
 const ringWatches = `-- name: RingWatches :many
 update watches set due = greatest(now(), coalesce(looked_at, '-infinity') + make_interval(secs => $1::float8))
 where (run_id, generation) in (
@@ -648,7 +676,8 @@ select p.provider, p.owner, p.name, coalesce(nullif(f.evidence ->> 'class', ''),
     count(*) filter (where u.pr_state = 'merged')::bigint as merged,
     count(*) filter (where u.pr_state = 'closed')::bigint as closed,
     count(*) filter (where w.outcome = 'reverted')::bigint as reverted,
-    count(*) filter (where w.outcome = 'red')::bigint as red,
+    count(*) filter (where w.marked <> '')::bigint as red,
+    count(*) filter (where w.outcome = 'red')::bigint as base_red,
     count(w.green_at)::bigint as green,
     coalesce(percentile_cont(0.5) within group (order by extract(epoch from w.green_at - r.created_at)) filter (where w.green_at is not null), 0)::float8 as median_seconds_to_green
 from publications u
@@ -672,6 +701,7 @@ type StatsRow struct {
 	Closed               int64
 	Reverted             int64
 	Red                  int64
+	BaseRed              int64
 	Green                int64
 	MedianSecondsToGreen float64
 }
@@ -698,6 +728,7 @@ func (q *Queries) Stats(ctx context.Context, since time.Time) ([]StatsRow, error
 			&i.Closed,
 			&i.Reverted,
 			&i.Red,
+			&i.BaseRed,
 			&i.Green,
 			&i.MedianSecondsToGreen,
 		); err != nil {

@@ -88,6 +88,16 @@ select exists (select 1 from greens where name = any (@names::text[]));
 insert into switches (repository_id, off_by, off_why) values (@repository_id, @who, @why)
 on conflict (repository_id) where on_at is null do nothing;
 
+-- name: CancelWaiting :exec
+-- Ends the runs of a repository that nobody works on.
+update runs set state = 'cancelled', reason = @reason, explanation = @explanation, fence = fence + 1, not_before = null,
+    ended_at = now(), updated_at = now()
+where repository_id = @repository_id and state in ('waiting', 'ready');
+
+-- name: RingRepository :exec
+-- Makes the watches of a repository's open pull requests due.
+update watches set due = now() where repository_id = @repository_id and pr_state = 'open' and due is not null;
+
 -- name: SwitchOn :execrows
 update switches set on_at = now(), on_by = @who, on_why = @why where repository_id = @repository_id and on_at is null;
 
@@ -115,7 +125,8 @@ select p.provider, p.owner, p.name, coalesce(nullif(f.evidence ->> 'class', ''),
     count(*) filter (where u.pr_state = 'merged')::bigint as merged,
     count(*) filter (where u.pr_state = 'closed')::bigint as closed,
     count(*) filter (where w.outcome = 'reverted')::bigint as reverted,
-    count(*) filter (where w.outcome = 'red')::bigint as red,
+    count(*) filter (where w.marked <> '')::bigint as red,
+    count(*) filter (where w.outcome = 'red')::bigint as base_red,
     count(w.green_at)::bigint as green,
     coalesce(percentile_cont(0.5) within group (order by extract(epoch from w.green_at - r.created_at)) filter (where w.green_at is not null), 0)::float8 as median_seconds_to_green
 from publications u
