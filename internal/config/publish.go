@@ -25,7 +25,17 @@ type PullRequests struct {
 
 func (l *loader) checkPublishing() {
 	c := l.cfg
+	if _, writes := c.sources["GITHUB_WRITE_TOKEN"]; writes && !l.bad["GITHUB_WRITE_TOKEN"] && !l.bad["GITHUB_APP_PRIVATE_KEY"] && !c.WriteToken.IsSet() && !c.WritesAsApp() {
+		l.problems = append(l.problems, Problem{
+			Variable: "GITHUB_WRITE_TOKEN", Given: "is not set", Want: "it, or GITHUB_APP_ID and GITHUB_APP_PRIVATE_KEY, or the name of a file that holds it in GITHUB_WRITE_TOKEN_FILE", Example: "github_pat_...",
+		})
+	}
 	if _, reads := c.sources["PUBLISH_VIA"]; reads && c.PublishVia == ViaFork && c.PublishForkOwner == "" {
 		l.problems = append(l.problems, Problem{Variable: "PUBLISH_FORK_OWNER", Given: "is not set, but PUBLISH_VIA is fork", Want: "the owner of the forks"})
 	}
+}
+
+// WritesAsApp says that a GitHub App opens the pull requests there.
+func (c *Config) WritesAsApp() bool {
+	return !c.WriteToken.IsSet() && c.GitHubAppID != "" && c.GitHubAppPrivateKey.IsSet()
 }

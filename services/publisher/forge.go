@@ -33,10 +33,23 @@ type Target struct {
 	Forge Forge
 }
 
-// Writer is a forge that can be written to, and the token that does it.
+// Writer is a forge that can be written to, and the token that does it: one for all repositories, or one for each.
 type Writer struct {
-	Token config.Secret
-	Forge Forge
+	Token  config.Secret
+	Forge  Forge
+	Tokens Tokens
+}
+
+// Tokens makes the token that git writes to a repository with.
+type Tokens interface {
+	Token(ctx context.Context, owner, name string) (string, error)
+}
+
+func (w Writer) token(ctx context.Context, at origin.Place) (string, error) {
+	if w.Tokens != nil {
+		return w.Tokens.Token(ctx, at.Owner, at.Name)
+	}
+	return w.Token.Reveal(), nil
 }
 
 // Targets says where the pull requests of a failure's repository are opened. The permanent errors are "no_forge" (it is
@@ -51,7 +64,7 @@ func Targets(forges []origin.Forge, writers map[string]Writer) func(ci.Failure) 
 		switch {
 		case !ok:
 			return Target{}, fault.Permf("no_publisher", "the fix is verified and kept, and no pull request can be opened on %s, which %s is", at.Forge, at.Base)
-		case !w.Token.IsSet():
+		case !w.Token.IsSet() && w.Tokens == nil:
 			return Target{}, fault.Permf("no_write_token", "the fix is verified and kept, and nothing here may write to %s: set %s", at.Base, config.WriteTokenName(at.Forge))
 		}
 		return Target{Place: at, Forge: w.Forge}, nil

@@ -30,8 +30,8 @@ func (r *rig) onAnotherForge(name string, h *host.Host, f publisher.Forge) {
 	})
 	r.git("push", "-q", strings.Replace(h.URL(), "://", "://x:"+host.WriteToken+"@", 1)+"/acme/hello.git", "HEAD:refs/heads/main")
 	r.Target = r.on(f, name, h.URL())
-	r.Git.(*publisher.Mirrors).Remote = func(at origin.Place) gitrepo.Remote {
-		return gitrepo.Remote{URL: at.GitURL, Username: at.User, Token: host.WriteToken}
+	r.Git.(*publisher.Mirrors).Remote = func(_ context.Context, at origin.Place) (gitrepo.Remote, error) {
+		return gitrepo.Remote{URL: at.GitURL, Username: at.User, Token: host.WriteToken}, nil
 	}
 }
 

@@ -22,7 +22,7 @@ type Mirrors struct {
 	// Dir holds the mirrors.
 	Dir string
 	// Remote says how a repository is pushed to, with the token that may write.
-	Remote func(origin.Place) gitrepo.Remote
+	Remote func(context.Context, origin.Place) (gitrepo.Remote, error)
 	// Name and Email are the author of every commit; the committer is the author where nobody else is named.
 	Name, Email, CommitterName, CommitterEmail string
 	// SignOff adds the author's sign-off; Signer signs, unless it is nil.
@@ -33,19 +33,23 @@ type Mirrors struct {
 }
 
 // pushed is where the branches of a repository's fixes are.
-func (m *Mirrors) pushed(at origin.Place) (gitrepo.Remote, error) {
+func (m *Mirrors) pushed(ctx context.Context, at origin.Place) (gitrepo.Remote, error) {
 	if m.ForkOwner == "" {
-		return m.Remote(at), nil
+		return m.Remote(ctx, at)
 	}
 	fork, err := forkOf(at, m.ForkOwner)
 	if err != nil {
 		return gitrepo.Remote{}, err
 	}
-	return m.Remote(fork), nil
+	return m.Remote(ctx, fork)
 }
 
 func (m *Mirrors) open(ctx context.Context, at origin.Place) (*gitrepo.Mirror, error) {
-	return m.Push.OpenMirror(ctx, filepath.Join(m.Dir, at.Forge+"-"+ci.ShortKey(at.GitURL)), m.Remote(at))
+	remote, err := m.Remote(ctx, at)
+	if err != nil {
+		return nil, err
+	}
+	return m.Push.OpenMirror(ctx, filepath.Join(m.Dir, at.Forge+"-"+ci.ShortKey(at.GitURL)), remote)
 }
 
 // Commit implements Git.
@@ -62,7 +66,7 @@ func (m *Mirrors) Commit(ctx context.Context, at origin.Place, c Commit) (string
 
 // RemoteHead implements Git.
 func (m *Mirrors) RemoteHead(ctx context.Context, at origin.Place, branch string) (id string, exists bool, err error) {
-	remote, err := m.pushed(at)
+	remote, err := m.pushed(ctx, at)
 	if err != nil {
 		return "", false, err
 	}
@@ -74,7 +78,11 @@ const newest = 200
 
 // Messages implements History, in a mirror of its own that holds no files.
 func (m *Mirrors) Messages(ctx context.Context, at origin.Place, branch string) ([]gitrepo.Message, error) {
-	mirror, err := m.Push.OpenMirror(ctx, filepath.Join(m.Dir, "history-"+at.Forge+"-"+ci.ShortKey(at.GitURL)), m.Remote(at))
+	remote, err := m.Remote(ctx, at)
+	if err != nil {
+		return nil, err
+	}
+	mirror, err := m.Push.OpenMirror(ctx, filepath.Join(m.Dir, "history-"+at.Forge+"-"+ci.ShortKey(at.GitURL)), remote)
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +117,7 @@ func (m *Mirrors) Off(ctx context.Context, at origin.Place, branch string) (bool
 
 // PushNew implements Git.
 func (m *Mirrors) PushNew(ctx context.Context, at origin.Place, commit, branch string) error {
-	remote, err := m.pushed(at)
+	remote, err := m.pushed(ctx, at)
 	if err != nil {
 		return err
 	}

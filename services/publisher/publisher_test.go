@@ -100,7 +100,9 @@ func (r *rig) publisher() *publisher.Service {
 	}
 	mirrors := &publisher.Mirrors{
 		Push: push, Dir: r.t.TempDir(), Name: "sre-agent", Email: "sre-agent@example.org",
-		Remote: func(at origin.Place) gitrepo.Remote { return gitrepo.Remote{URL: at.GitURL, Token: token} },
+		Remote: func(_ context.Context, at origin.Place) (gitrepo.Remote, error) {
+			return gitrepo.Remote{URL: at.GitURL, Token: token}, nil
+		},
 	}
 	return &publisher.Service{
 		Store: r.st, Target: r.at(r.hub), Review: publisher.Rules{Scanner: scanner, Policy: policy.Default()}, Events: silent{},

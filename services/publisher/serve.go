@@ -25,7 +25,10 @@ import (
 // Serve builds the service from its environment and runs it until ctx ends.
 func Serve(ctx context.Context, env *program.Env) error {
 	cfg := env.Config
-	forges := writers(cfg)
+	forges, err := Writers(cfg)
+	if err != nil {
+		return fmt.Errorf("publisher: %w", err)
+	}
 	mirrors, err := newMirrors(env, forges)
 	if err != nil {
 		return fmt.Errorf("publisher: %w", err)
@@ -73,8 +76,12 @@ func Serve(ctx context.Context, env *program.Env) error {
 	}
 	loops.Go(func() { watcher.Loop(looping) })
 	if cfg.RerunFailed {
+		providers, err := rerunners(cfg)
+		if err != nil {
+			return fmt.Errorf("publisher: %w", err)
+		}
 		reruns := &Reruns{
-			Store: p.Store, Providers: rerunners(cfg),
+			Store: p.Store, Providers: providers,
 			Events: bus, Log: env.Log, Redact: env.Redact.String,
 		}
 		loops.Go(func() { reruns.Loop(looping) })
@@ -103,7 +110,7 @@ func newMirrors(env *program.Env, forges map[string]Writer) (*Mirrors, error) {
 		return nil, fmt.Errorf("DATA_DIR: %w", err)
 	}
 	m := &Mirrors{
-		Push: push, Dir: dir, Remote: remotes(forges), Name: cfg.AgentName, Email: cfg.AgentEmail, CommitterName: cfg.CommitterName,
+		Push: push, Dir: dir, Remote: Remotes(forges), Name: cfg.AgentName, Email: cfg.AgentEmail, CommitterName: cfg.CommitterName,
 		CommitterEmail: cfg.CommitterEmail, SignOff: cfg.CommitSignOff, ForkOwner: forkOwner(cfg),
 	}
 	if cfg.SigningKeyFile != "" {

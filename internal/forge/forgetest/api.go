@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -38,22 +39,29 @@ func (s *Server) serveAPI(w http.ResponseWriter, r *http.Request, segments []str
 		s.misfit(w, "request %s %s: %v", r.Method, r.URL.EscapedPath(), err)
 		return
 	}
-	kind, hooks := aboutHooks(c.operation())
-	rep := s.refuse(r, hooks)
-	if rep == nil && hooks {
-		answer := s.answerHooks(c, r, kind)
-		rep = &answer
-	}
-	if rep == nil {
-		answer := s.answer(c, r)
-		rep = &answer
-	}
+	rep := s.reply(c, r)
 	body, err := c.fill(rep.status, rep.body)
 	if err != nil {
 		s.misfit(w, "answer to %s %s: %v", r.Method, r.URL.EscapedPath(), err)
 		return
 	}
-	s.sendChecked(w, r, c, *rep, body)
+	s.sendChecked(w, r, c, rep, body)
+}
+
+// reply says first who may not ask at all. Hooks and Apps have tokens of their own.
+func (s *Server) reply(c *call, r *http.Request) reply {
+	kind, hooks := aboutHooks(c.operation())
+	app := kind == "apps" && !hooks
+	if refused := s.refuse(c, r, hooks || app); refused != nil {
+		return *refused
+	}
+	switch {
+	case hooks:
+		return s.answerHooks(c, r, kind)
+	case app:
+		return s.answerApp(c, r)
+	}
+	return s.answer(c, r)
 }
 
 func (s *Server) sendChecked(w http.ResponseWriter, r *http.Request, c *call, rep reply, body any) {
@@ -85,25 +93,31 @@ func (h *held) sendWith(w http.ResponseWriter, body []byte) {
 	h.send(w)
 }
 
-// refuse answers, as GitHub does, who may not ask at all; nil lets the request pass. Hooks have tokens of their own.
-func (s *Server) refuse(r *http.Request, hooks bool) *reply {
-	var out reply
+func bearer(r *http.Request) string {
 	token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	allowed := s.access(token)
+	return token
+}
+
+// refuse answers, as GitHub does, who may not ask at all; nil lets the request pass.
+func (s *Server) refuse(c *call, r *http.Request, elsewhere bool) *reply {
+	var out reply
+	g, allowed := s.grantOf(bearer(r)), s.access(bearer(r), c.params["owner"], c.params["repo"])
 	version := r.Header.Get("X-GitHub-Api-Version")
 	switch {
 	case r.UserAgent() == "":
 		out = message(http.StatusForbidden, "Request forbidden by administrative rules. Please make sure your request has a User-Agent header")
 	case version != "" && version != "2022-11-28":
 		out = message(http.StatusBadRequest, fmt.Sprintf("%q is not a supported version.", version))
-	case hooks:
+	case elsewhere:
 		return nil
 	case allowed == badToken:
 		out = message(http.StatusUnauthorized, "Bad credentials")
 	case allowed == noToken:
 		// Every repository is private: to a stranger it is not there.
 		out = message(http.StatusNotFound, "Not Found")
-	case allowed == mayRead && r.Method != http.MethodGet:
+	case g != nil && !g.allows(c.operation()):
+		out = message(http.StatusForbidden, "Resource not accessible by integration")
+	case g == nil && allowed == mayRead && r.Method != http.MethodGet:
 		out = message(http.StatusForbidden, "Resource not accessible by personal access token")
 	default:
 		return nil
@@ -115,9 +129,12 @@ func (s *Server) refuse(r *http.Request, hooks bool) *reply {
 func (s *Server) answer(c *call, r *http.Request) reply {
 	out := message(http.StatusNotFound, "Not Found")
 	_ = s.withRepo(c.params["owner"], c.params["repo"], func(re *repo) error {
+		if out = s.answerAbout(c, r, re); out.status != http.StatusNotImplemented {
+			return nil
+		}
 		switch op := c.operation(); op {
 		case "repos/get":
-			out = s.getRepository(re, s.access(strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")))
+			out = s.getRepository(re, r)
 		case "repos/get-branch":
 			out = s.getBranch(re, c.params["branch"])
 		case "pulls/list":
@@ -154,10 +171,13 @@ func (s *Server) answer(c *call, r *http.Request) reply {
 	return out
 }
 
-func (s *Server) getRepository(re *repo, allowed access) reply {
+// getRepository says what a user may do there, and nothing of it to an App.
+func (s *Server) getRepository(re *repo, r *http.Request) reply {
 	body := repositoryJSON(re)
-	body["permissions"] = map[string]any{
-		"admin": false, "maintain": false, "triage": false, "pull": true, "push": allowed == mayWrite,
+	if s.grants[bearer(r)] == nil {
+		body["permissions"] = map[string]any{
+			"admin": false, "maintain": false, "triage": false, "pull": true, "push": slices.Contains(s.opts.WriteTokens, bearer(r)),
+		}
 	}
 	return reply{status: http.StatusOK, body: body}
 }

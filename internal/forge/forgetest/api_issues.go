@@ -12,6 +12,7 @@ import (
 // Comment is a comment on a pull request.
 type Comment struct {
 	ID      int64
+	Author  string
 	Body    string
 	Created time.Time
 }
@@ -82,11 +83,17 @@ func (s *Server) createComment(re *repo, number string, raw []byte) reply {
 	case in.Body == "":
 		return message(http.StatusUnprocessableEntity, "Validation Failed")
 	}
-	re.comments++
-	c := Comment{ID: re.ID*100_000 + re.comments, Body: in.Body, Created: s.opts.Now()}
-	pr.Comments = append(pr.Comments, c)
+	c := s.say(re, pr, us, in.Body)
 	body := s.commentJSON(re, pr, c)
 	return reply{status: http.StatusCreated, header: http.Header{"Location": {fmt.Sprint(body["url"])}}, body: body}
+}
+
+// say adds a comment. The caller holds the lock.
+func (s *Server) say(re *repo, pr *PR, author, body string) Comment {
+	re.comments++
+	c := Comment{ID: re.ID*100_000 + re.comments, Author: author, Body: body, Created: s.opts.Now()}
+	pr.Comments = append(pr.Comments, c)
+	return c
 }
 
 func (s *Server) updateComment(re *repo, id string, raw []byte) reply {
@@ -108,7 +115,7 @@ func (s *Server) updateComment(re *repo, id string, raw []byte) reply {
 func (s *Server) commentJSON(re *repo, pr *PR, c Comment) map[string]any {
 	at := fmt.Sprintf("%s/repos/%s/%s/issues", s.APIURL(), re.Owner, re.Name)
 	return map[string]any{
-		"id": c.ID, "body": c.Body, "user": map[string]any{"login": "sre-agent"}, "created_at": c.Created, "updated_at": c.Created,
+		"id": c.ID, "body": c.Body, "user": map[string]any{"login": c.Author}, "created_at": c.Created, "updated_at": c.Created,
 		"url": fmt.Sprintf("%s/comments/%d", at, c.ID), "issue_url": fmt.Sprintf("%s/%d", at, pr.Number),
 		"html_url": fmt.Sprintf("%s#issuecomment-%d", pr.URL, c.ID),
 	}

@@ -19,7 +19,7 @@ func (s *Server) listPulls(re *repo, r *http.Request) reply {
 	for _, pr := range slices.Backward(re.prs) {
 		switch {
 		case state != "all" && pr.State != state:
-		case filtered && (!strings.EqualFold(owner, re.Owner) || branch != pr.Head):
+		case filtered && (!strings.EqualFold(owner, pr.owner(re)) || branch != pr.Head):
 		case q.Get("base") != "" && q.Get("base") != pr.Base:
 		default:
 			found = append(found, s.pullJSON(re, pr))
@@ -35,6 +35,7 @@ type newPull struct {
 	Base  string `json:"base"`
 	Body  string `json:"body"`
 	Draft bool   `json:"draft"`
+	owner string // of a fork
 }
 
 func (s *Server) createPull(re *repo, raw []byte) reply {
@@ -45,9 +46,7 @@ func (s *Server) createPull(re *repo, raw []byte) reply {
 	if err := json.Unmarshal(raw, &in); err != nil {
 		return message(http.StatusBadRequest, "Problems parsing JSON")
 	}
-	if owner, branch, ok := strings.Cut(in.Head, ":"); ok && strings.EqualFold(owner, re.Owner) {
-		in.Head = branch
-	}
+	in.owner, in.Head = headOwner(re, in.Head)
 	if problem := s.problem(re, in); problem != nil {
 		problem["resource"] = "PullRequest"
 		return reply{status: http.StatusUnprocessableEntity, body: map[string]any{
@@ -56,19 +55,24 @@ func (s *Server) createPull(re *repo, raw []byte) reply {
 		}}
 	}
 	pr := &PR{
-		Number: len(re.prs) + 1, Title: in.Title, Body: in.Body, Head: in.Head, Base: in.Base,
-		State: "open", Draft: in.Draft, Created: s.opts.Now(),
+		Title: in.Title, Body: in.Body, Head: in.Head, HeadOwner: in.owner, Base: in.Base, Draft: in.Draft, Author: us,
 	}
-	pr.URL = fmt.Sprintf("%s/pull/%d", re.WebURL, pr.Number)
-	s.follow(re, pr, s.branch(re, in.Head))
-	re.prs = append(re.prs, pr)
+	s.add(re, pr)
 	h := http.Header{"Location": {s.APIURL() + fmt.Sprintf("/repos/%s/%s/pulls/%d", re.Owner, re.Name, pr.Number)}}
-	return reply{status: http.StatusCreated, header: h, body: s.pullJSON(re, pr)}
+	return reply{status: http.StatusCreated, header: h, body: s.wholePull(re, pr)}
+}
+
+// add opens a pull request whose branches are there.
+func (s *Server) add(re *repo, pr *PR) {
+	pr.Number, pr.State, pr.Created = len(re.prs)+1, "open", s.opts.Now()
+	pr.URL = fmt.Sprintf("%s/pull/%d", re.WebURL, pr.Number)
+	s.follow(re, pr, s.headOf(re, pr.HeadOwner, pr.Head))
+	re.prs = append(re.prs, pr)
 }
 
 // problem is GitHub's reason to refuse a new pull request, as an entry of "errors"; nil accepts it.
 func (s *Server) problem(re *repo, in newPull) map[string]any {
-	head, base := s.branch(re, in.Head), s.branch(re, in.Base)
+	head, base := s.headOf(re, in.owner, in.Head), s.branch(re, in.Base)
 	switch {
 	case in.Title == "":
 		return map[string]any{"field": "title", "code": "missing_field"}
@@ -78,8 +82,8 @@ func (s *Server) problem(re *repo, in newPull) map[string]any {
 		return map[string]any{"field": "base", "code": "invalid"}
 	}
 	for _, pr := range re.prs {
-		if pr.State == "open" && pr.Head == in.Head && pr.Base == in.Base {
-			return map[string]any{"code": "custom", "message": fmt.Sprintf("A pull request already exists for %s:%s.", re.Owner, in.Head)}
+		if pr.State == "open" && pr.Head == in.Head && pr.HeadOwner == in.owner && pr.Base == in.Base {
+			return map[string]any{"code": "custom", "message": fmt.Sprintf("A pull request already exists for %s:%s.", pr.owner(re), in.Head)}
 		}
 	}
 	n, err := s.commitsBetween(re, base, head)
@@ -91,24 +95,25 @@ func (s *Server) problem(re *repo, in newPull) map[string]any {
 
 // pullJSON is called under the lock.
 func (s *Server) pullJSON(re *repo, pr *PR) map[string]any {
-	side := func(ref, sha string) map[string]any {
-		return map[string]any{
-			"label": re.Owner + ":" + ref, "ref": ref, "sha": sha,
-			"repo": repositoryJSON(re), "user": map[string]any{"login": re.Owner},
+	side := func(at *repo, owner, ref, sha string) map[string]any {
+		out := map[string]any{"label": owner + ":" + ref, "ref": ref, "sha": sha, "user": map[string]any{"login": owner}}
+		if at != nil {
+			out["repo"] = repositoryJSON(at)
 		}
+		return out
 	}
 	out := map[string]any{
 		"number": pr.Number, "id": re.ID*1000 + int64(pr.Number), "html_url": pr.URL,
 		"url":   s.APIURL() + fmt.Sprintf("/repos/%s/%s/pulls/%d", re.Owner, re.Name, pr.Number),
 		"state": pr.State, "title": pr.Title, "body": pr.Body, "draft": pr.Draft,
-		"head": side(pr.Head, pr.HeadSHA), "base": side(pr.Base, s.branch(re, pr.Base)),
-		"labels": labelsJSON(pr), "created_at": pr.Created, "updated_at": pr.Created, "user": map[string]any{"login": "sre-agent"},
+		"head": side(s.source(re, pr.HeadOwner), pr.owner(re), pr.Head, pr.HeadSHA), "base": side(re, re.Owner, pr.Base, s.branch(re, pr.Base)),
+		"labels": labelsJSON(pr), "created_at": pr.Created, "updated_at": pr.Created, "user": map[string]any{"login": pr.Author},
 	}
 	if pr.State != "open" {
 		out["closed_at"] = pr.Ended
 	}
 	if pr.Merged {
-		out["merged_at"] = pr.Ended
+		out["merged_at"], out["merge_commit_sha"] = pr.Ended, pr.MergeCommit
 	}
 	return out
 }

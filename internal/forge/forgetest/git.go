@@ -25,7 +25,7 @@ const (
 // services are passed on, so no path of the caller's making reaches the CGI program.
 func (s *Server) serveGit(w http.ResponseWriter, r *http.Request, owner, name, service string) []RefUpdate {
 	_, token, _ := r.BasicAuth()
-	allowed := s.access(token)
+	allowed := s.access(token, owner, name)
 	if allowed == noToken || allowed == badToken {
 		w.Header().Set("WWW-Authenticate", `Basic realm="GitHub"`)
 		http.Error(w, "Invalid username or token.", http.StatusUnauthorized)

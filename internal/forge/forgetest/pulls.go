@@ -13,12 +13,17 @@ type PR struct {
 	Number                  int
 	Title, Body, Head, Base string
 	HeadSHA                 string
+	// HeadOwner owns the fork that has the head; empty: the head is in the repository itself.
+	HeadOwner string
+	Author    string
 	// BaseSHA is the commit that the diff starts from.
 	BaseSHA string
 	State   string // "open" or "closed"
 	Merged  bool
-	Draft   bool
-	Labels  []string
+	// MergeCommit is on the base when it is merged.
+	MergeCommit string
+	Draft       bool
+	Labels      []string
 	// Comments are the oldest first.
 	Comments []Comment
 	URL      string
@@ -77,7 +82,7 @@ func (s *Server) MergePullRequest(owner, name string, number int) error {
 			return fmt.Errorf("merge pull request %d: %w", number, err)
 		}
 		s.end(pr)
-		pr.Merged = true
+		pr.Merged, pr.MergeCommit = true, strings.TrimSpace(string(commit))
 		return nil
 	})
 }
@@ -102,7 +107,7 @@ func (s *Server) sync(re *repo) {
 		if pr.State != "open" {
 			continue
 		}
-		head := s.branch(re, pr.Head)
+		head := s.headOf(re, pr.HeadOwner, pr.Head)
 		if head == "" {
 			s.end(pr)
 			continue

@@ -35,6 +35,9 @@ type repo struct {
 	jobs     []job
 	runs     []Run
 	archives map[string][]byte
+	parent   *repo             // of a fork
+	members  map[string]string // what people may do
+	checks   []Check
 }
 
 // nameRE is what GitHub takes for an owner or a repository, less what could leave a folder.

@@ -55,6 +55,8 @@ type Server struct {
 	mu         sync.Mutex
 	repos      map[string]*repo
 	hooks      []*hook
+	apps       []*App
+	grants     map[string]*Grant // by token
 	nextID     int64
 	requests   []Request
 	violations []string
@@ -63,7 +65,7 @@ type Server struct {
 
 // Start starts a forge on opts.Addr, and a second listener for the log files that it redirects to.
 func Start(opts Options) (*Server, error) {
-	s := &Server{opts: opts, repos: map[string]*repo{}, nextID: 1000}
+	s := &Server{opts: opts, repos: map[string]*repo{}, grants: map[string]*Grant{}, nextID: 1000}
 	if s.opts.Now == nil {
 		s.opts.Now = time.Now
 	}
@@ -208,10 +210,14 @@ const (
 	mayWrite
 )
 
-func (s *Server) access(token string) access {
+// access is what a token may do in a repository.
+func (s *Server) access(token, owner, name string) access {
+	g := s.grantOf(token)
 	switch {
 	case token == "":
 		return noToken
+	case g != nil:
+		return g.access(owner, name, s.opts.Now())
 	case slices.Contains(s.opts.WriteTokens, token):
 		return mayWrite
 	case slices.Contains(s.opts.ReadTokens, token):

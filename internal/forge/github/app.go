@@ -19,13 +19,28 @@ import (
 // early is how long before its end a token is no longer used.
 const early = 5 * time.Minute
 
-// permissions is everything that a token of ours may do, in the one repository that it is for. Comments and labels of
-// pull requests go with pull_requests; checks and statuses of a private repository can't be read without theirs
-// (docs.github.com/rest, "Permissions required for GitHub Apps"). There is no "workflows": a push that changes what CI
-// runs is refused by GitHub itself.
-func permissions() map[string]string {
-	return map[string]string{"contents": "write", "pull_requests": "write", "checks": "read", "statuses": "read"}
+// Rights say what a token for a repository of an owner is to be allowed, by GitHub's names. None of them has
+// "workflows": a push that changes what CI runs is refused by GitHub itself.
+type Rights func(owner string) map[string]string
+
+// ToPublish are the rights to push a fix and to open its pull request. Comments and labels of pull requests go with
+// pull_requests; checks and statuses of a private repository can't be read without theirs (docs.github.com/rest,
+// "Permissions required for GitHub Apps"). With forks of an owner's, those are pushed to and everything else is not.
+func ToPublish(forkOwner string) Rights {
+	return func(owner string) map[string]string {
+		if forkOwner != "" && strings.EqualFold(owner, forkOwner) {
+			return map[string]string{"contents": "write"}
+		}
+		contents := "write"
+		if forkOwner != "" {
+			contents = "read"
+		}
+		return map[string]string{"contents": contents, "pull_requests": "write", "checks": "read", "statuses": "read"}
+	}
 }
+
+// ToRerun is the right to have a workflow's failed jobs run again.
+func ToRerun(string) map[string]string { return map[string]string{"actions": "write"} }
 
 // App is a GitHub App, which gets itself a token for one repository and one hour. A token is kept until shortly before
 // its end and is never written down. It is safe for concurrent use: of those who want a repository's token at the same
@@ -33,6 +48,7 @@ func permissions() map[string]string {
 type App struct {
 	id      string
 	key     *rsa.PrivateKey
+	rights  Rights
 	baseURL string
 	hc      *http.Client
 	now     func() time.Time
@@ -49,13 +65,13 @@ type grant struct {
 	kept  bool // it has been handed out more than once
 }
 
-// NewApp returns the App of an id (or client ID) and its private key. A nil hc means one with sane timeouts, a nil now
-// time.Now.
-func NewApp(baseURL, id string, key *rsa.PrivateKey, hc *http.Client, now func() time.Time) *App {
+// NewApp returns the App of an id (or client ID) and its private key, whose tokens have these rights. A nil hc means one
+// with sane timeouts, a nil now time.Now.
+func NewApp(baseURL, id string, key *rsa.PrivateKey, rights Rights, hc *http.Client, now func() time.Time) *App {
 	if now == nil {
 		now = time.Now
 	}
-	return &App{id: id, key: key, baseURL: baseURL, hc: shared(baseURL, hc), now: now, grants: map[string]*grant{}}
+	return &App{id: id, key: key, rights: rights, baseURL: baseURL, hc: shared(baseURL, hc), now: now, grants: map[string]*grant{}}
 }
 
 // Token returns a token for a repository that is good for five minutes at least. A repository that the App is not
@@ -128,7 +144,7 @@ func (a *App) mint(ctx context.Context, owner, name string) (token string, ends 
 		Token     string    `json:"token"`
 		ExpiresAt time.Time `json:"expires_at"`
 	}
-	in := map[string]any{"repositories": []string{name}, "permissions": permissions()}
+	in := map[string]any{"repositories": []string{name}, "permissions": a.rights(owner)}
 	if err := sending.New(api, a.hc).Send(ctx, http.MethodPost, path, in, &got); err != nil {
 		return "", ends, mintFault(err)
 	}
