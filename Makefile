@@ -35,9 +35,9 @@ sim: ## play the decision code on doubles with faults at every step (SEEDS=20000
 	@exec $(BIN)/sim -seeds $(or $(SEEDS),2000) $(if $(SEED),-seed $(SEED))
 
 .PHONY: chaos
-chaos: setup ## break the whole system at random moments and check that every promise held (ROUNDS=50 SEED=7; DEFAULTS=1: only measure recovery)
+chaos: setup ## break the whole system at random moments and check that every promise held (ROUNDS=50 SEED=7; STRIKES=200: only crashes at effects; DEFAULTS=1: only measure recovery)
 	@$(GO) build -o $(BIN)/chaos ./cmd/chaos
-	@exec $(BIN)/chaos -rounds $(or $(ROUNDS),5) -seed $(or $(SEED),0) $(if $(DEFAULTS),-defaults)
+	@exec $(BIN)/chaos -rounds $(or $(ROUNDS),5) -strikes $(or $(STRIKES),0) -seed $(or $(SEED),0) $(if $(DEFAULTS),-defaults)
 
 .PHONY: mutants
 mutants: setup ## remove each guard in turn and see a test go red (RUN=fence JOBS=2)

@@ -121,7 +121,7 @@ func (f *fairness) servers(ctx context.Context, dir string) (environ map[string]
 	}
 	f.st = s.st
 	if f.preload {
-		if err := f.load(ctx); err != nil {
+		if err := s.fill(ctx, f.storm, 1, -time.Second); err != nil {
 			s.stop()
 			return nil, nil, err
 		}
@@ -129,19 +129,6 @@ func (f *fairness) servers(ctx context.Context, dir string) (environ map[string]
 	environ = s.environ()
 	environ["RUNNER_WORKERS"] = fmt.Sprint(workers)
 	return environ, s.stop, nil
-}
-
-func (f *fairness) load(ctx context.Context) error {
-	loader, err := unbounded(ctx, f.st.Pool())
-	if err != nil {
-		return err
-	}
-	defer loader.Close()
-	if err := load(ctx, loader, f.storm, 1); err != nil {
-		return err
-	}
-	_, err = f.st.MendTurns(ctx, perRepository)
-	return err
 }
 
 // serve starts ingest, throttle and a runner whose pipeline only takes its time. wait returns when all have ended.

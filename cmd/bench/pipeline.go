@@ -23,12 +23,14 @@ type pipeline struct {
 	lasts   time.Duration
 	prs     int
 	repos   string
+	behind  string
 	workers int
 }
 
 // pipelineRow is one flood.
 type pipelineRow struct {
 	Repositories int     `json:"repositories"`
+	Waiting      int     `json:"waiting"` // runs of other repositories, meanwhile
 	Runs         int     `json:"runs"`
 	EndedPerS    float64 `json:"ended_per_s"`
 	// What one run costs: PostgreSQL's statements and commits, messages that NATS took in, and Redis' commands. What the
@@ -62,6 +64,7 @@ func benchPipeline(ctx context.Context, dir string, flags *flag.FlagSet, args []
 	flags.BoolVar(&p.sync, "sync", true, "NATS syncs each delivery to disk, as the embedded server and deploy/nats.conf do")
 	flags.IntVar(&p.storm, "storm", 3000, "failures of a flood")
 	flags.StringVar(&p.repos, "repositories", "1,32,100,256", "over how many repositories a flood goes")
+	flags.StringVar(&p.behind, "behind", "1000,1000000", "behind how many waiting runs a flood over 100 repositories goes")
 	flags.IntVar(&p.rate, "rate", 50, "failures a second of the steady part")
 	flags.DurationVar(&p.lasts, "for", 20*time.Second, "how long the steady part lasts")
 	flags.IntVar(&p.prs, "prs", 400, "pull requests to open")
@@ -69,16 +72,16 @@ func benchPipeline(ctx context.Context, dir string, flags *flag.FlagSet, args []
 	_ = flags.Parse(args) // it exits by itself
 	res := pipelineResult{Tool: "bench-pipeline", Sync: map[bool]string{true: "always", false: "2m"}[p.sync], Rate: p.rate}
 	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(out, "repositories\truns\tended/s\tPG statements/run\tPG commits/run\tNATS messages/run\tRedis commands/run\tmemory MB\t")
-	for i, n := range numbers(p.repos) {
-		row, err := p.flood(ctx, filepath.Join(dir, fmt.Sprint("flood", i)), n)
+	fmt.Fprintln(out, "repositories\twaiting\truns\tended/s\tPG statements/run\tPG commits/run\tNATS messages/run\tRedis commands/run\tmemory MB\t")
+	for i, f := range p.floods() {
+		row, err := p.flood(ctx, filepath.Join(dir, fmt.Sprint("flood", i)), f)
 		if err != nil {
-			return fmt.Errorf("a flood over %d repositories: %w", n, err)
+			return fmt.Errorf("a flood over %d repositories, behind %d runs: %w", f.repositories, f.waiting, err)
 		}
-		if res.Floods = append(res.Floods, row); n == headline || res.EndedPerS == 0 {
+		if res.Floods = append(res.Floods, row); f == (flood{headline, 0}) || res.EndedPerS == 0 {
 			res.EndedPerS = row.EndedPerS
 		}
-		fmt.Fprintf(out, "%d\t%d\t%.0f\t%.1f\t%.1f\t%.1f\t%.1f\tingest %.0f, throttle %.0f, runner %.0f\t\n", n, row.Runs, row.EndedPerS,
+		fmt.Fprintf(out, "%d\t%d\t%d\t%.0f\t%.1f\t%.1f\t%.1f\t%.1f\tingest %.0f, throttle %.0f, runner %.0f\t\n", f.repositories, f.waiting, row.Runs, row.EndedPerS,
 			row.Statements, row.Commits, row.Messages, row.Redis, row.MemoryMB["ingest"], row.MemoryMB["throttle"], row.MemoryMB["runner"])
 	}
 	_ = out.Flush()
@@ -93,9 +96,22 @@ func benchPipeline(ctx context.Context, dir string, flags *flag.FlagSet, args []
 	return json.NewEncoder(os.Stdout).Encode(res)
 }
 
+// flood is over how many repositories one goes, and how many runs of others wait meanwhile.
+type flood struct{ repositories, waiting int }
+
+func (p *pipeline) floods() (all []flood) {
+	for _, n := range numbers(p.repos) {
+		all = append(all, flood{n, 0})
+	}
+	for _, n := range numbers(p.behind) {
+		all = append(all, flood{headline, n})
+	}
+	return all
+}
+
 // flood sends the storm as fast as it is answered, and waits until every run has ended.
-func (p *pipeline) flood(ctx context.Context, dir string, repositories int) (row pipelineRow, err error) {
-	s, err := p.start(ctx, dir, nil, "ingest", "throttle", "runner")
+func (p *pipeline) flood(ctx context.Context, dir string, f flood) (row pipelineRow, err error) {
+	s, err := p.start(ctx, dir, f.waiting, nil, "ingest", "throttle", "runner")
 	if err != nil {
 		return row, err
 	}
@@ -105,7 +121,7 @@ func (p *pipeline) flood(ctx context.Context, dir string, repositories int) (row
 	}
 	bodies := make([][]byte, p.storm)
 	for n := range bodies {
-		bodies[n] = body(int64(1+n%repositories), n)
+		bodies[n] = body(int64(1+n%f.repositories), n)
 	}
 	before, err := s.cost(ctx)
 	if err != nil {
@@ -130,7 +146,7 @@ func (p *pipeline) flood(ctx context.Context, dir string, repositories int) (row
 	}
 	runs := float64(p.storm)
 	row = pipelineRow{
-		Repositories: repositories, Runs: p.storm, EndedPerS: round(runs/took.Seconds(), 10), MemoryMB: map[string]float64{},
+		Repositories: f.repositories, Waiting: f.waiting, Runs: p.storm, EndedPerS: round(runs/took.Seconds(), 10), MemoryMB: map[string]float64{},
 		Statements: round((after.statements-before.statements)/runs, 10), Commits: round((after.commits-before.commits)/runs, 10),
 		Messages: round((after.messages-before.messages)/runs, 10), Redis: round((after.redis-before.redis)/runs, 10),
 	}
@@ -142,7 +158,7 @@ func (p *pipeline) flood(ctx context.Context, dir string, repositories int) (row
 
 // steady sends at a fixed rate; a run's time counts from when its failure was due to be sent.
 func (p *pipeline) steady(ctx context.Context, dir string, res *pipelineResult) error {
-	s, err := p.start(ctx, dir, nil, "ingest", "throttle", "runner")
+	s, err := p.start(ctx, dir, 0, nil, "ingest", "throttle", "runner")
 	if err != nil {
 		return err
 	}
@@ -194,8 +210,11 @@ func (p *pipeline) pullRequests(ctx context.Context, dir string, res *pipelineRe
 	if err != nil {
 		return err
 	}
-	s, err := p.start(ctx, dir, map[string]string{
+	s, err := p.start(ctx, dir, 0, map[string]string{
 		"BENCH_FIX": "1", "GITHUB_API_URL": forge.APIURL(), "GITHUB_GIT_URL": forge.URL(), "GITHUB_WRITE_TOKEN": token,
+		// Every bound is asked, and none stands in the way of what is measured.
+		"REPO_OPEN_PULL_REQUESTS": "100000", "REPO_PULL_REQUESTS_PER_HOUR": "100000", "FORGE_WRITES_PER_MINUTE": "100000",
+		"FORGE_WRITES_PER_HOUR": "100000", "INCIDENT_WINDOW_SECONDS": "0",
 	}, "ingest", "throttle", "runner", "publisher")
 	if err != nil {
 		return err

@@ -83,15 +83,15 @@ func numbers(list string) (out []int) {
 	return out
 }
 
-// load fills the tables with waiting runs, all due. The triggers are off meanwhile: MendTurns does their work.
-func load(ctx context.Context, pool *pgxpool.Pool, waiting, repositories int) error {
+// load fills the tables with waiting runs, due that far from now. The triggers are off meanwhile: MendTurns does their work.
+func load(ctx context.Context, pool *pgxpool.Pool, waiting, repositories int, due time.Duration) error {
 	for _, sql := range []string{
 		"truncate runs, repositories, turns restart identity cascade",
 		fmt.Sprintf("insert into repositories (provider, external_id, owner, name) select 'github', i, 'acme', 'noisy-' || i from generate_series(1, %d) i", repositories),
 		"alter table runs disable trigger user",
 		fmt.Sprintf(`insert into runs (run_key, repository_id, failure, state, reason, not_before)
-			select 'noisy:' || i, 1 + i %% %d, '{"provider":"github","repository":{"owner":"acme","name":"noisy"}}', 'waiting', 'new', now() - interval '1 second'
-			from generate_series(1, %d) i`, repositories, waiting),
+			select 'noisy:' || i, 1 + i %% %d, '{"provider":"github","repository":{"owner":"acme","name":"noisy"}}', 'waiting', 'new', now() + %d * interval '1 second'
+			from generate_series(1, %d) i`, repositories, int(due.Seconds()), waiting),
 		"alter table runs enable trigger user",
 		"vacuum analyze runs", "vacuum analyze repositories",
 	} {
@@ -111,7 +111,7 @@ func measureSchedule(ctx context.Context, st *store.Store, waiting, repositories
 	}
 	defer loader.Close()
 	// What is about to be started waits on top of the number that goes on waiting.
-	if err := load(ctx, loader, waiting+repositories*perRepository+2*starts, repositories); err != nil {
+	if err := load(ctx, loader, waiting+repositories*perRepository+2*starts, repositories, -time.Second); err != nil {
 		return row, err
 	}
 	if _, err := st.MendTurns(ctx, perRepository); err != nil {

@@ -58,6 +58,20 @@ func startServers(ctx context.Context, dir string, sync bool) (s *servers, err e
 	return s, nil
 }
 
+// fill lets runs wait, due that far from now.
+func (s *servers) fill(ctx context.Context, waiting, repositories int, due time.Duration) error {
+	loader, err := unbounded(ctx, s.st.Pool())
+	if err != nil {
+		return err
+	}
+	defer loader.Close()
+	if err := load(ctx, loader, waiting, repositories, due); err != nil {
+		return err
+	}
+	_, err = s.st.MendTurns(ctx, perRepository)
+	return err
+}
+
 func (s *servers) stop() {
 	for i := len(s.stops) - 1; i >= 0; i-- {
 		s.stops[i]()

@@ -27,10 +27,17 @@ type system struct {
 	more  chan struct{}        // a run has ended
 }
 
-func (p *pipeline) start(ctx context.Context, dir string, more map[string]string, services ...string) (*system, error) {
+// start starts servers on which as many runs wait, for due times of their own that don't come, and services.
+func (p *pipeline) start(ctx context.Context, dir string, waiting int, more map[string]string, services ...string) (*system, error) {
 	srv, err := startServers(ctx, dir, p.sync)
 	if err != nil {
 		return nil, err
+	}
+	if waiting > 0 {
+		if err := srv.fill(ctx, waiting, headline, 24*time.Hour); err != nil {
+			srv.stop()
+			return nil, err
+		}
 	}
 	s := &system{
 		servers: srv, ended: map[string]time.Time{}, more: make(chan struct{}, 1),

@@ -61,6 +61,8 @@ func (s *system) carryOut(ctx context.Context, f chaos.Fault, forge *forgeFaults
 		}
 	case chaos.Forge:
 		forge.add(f.What, f.Times)
+	case chaos.Strike:
+		s.strikePublishers(ctx, f, forge, rec)
 	}
 }
 
@@ -124,6 +126,9 @@ type forgeFaults struct {
 	// hurts counts what was done to requests that open pull requests, by repository.
 	hurts map[string]int
 	done  int
+	// strikes are those that have not hit yet; struck counts those that have.
+	strikes []*strike
+	struck  int
 }
 
 func newForgeFaults() *forgeFaults {
@@ -160,6 +165,13 @@ func (f *forgeFaults) next(r *http.Request) *forgetest.Fault {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var out *forgetest.Fault
+	if changes {
+		if k := f.due(); k != nil {
+			k.kill()
+			close(k.hit)
+			return &forgetest.Fault{AfterEffect: k.after, Drop: true}
+		}
+	}
 	switch {
 	case changes && f.left[chaos.ForgeLost] > 0:
 		f.left[chaos.ForgeLost]--

@@ -17,6 +17,7 @@ import (
 	"github.com/sre-agent/sre-agent/internal/demo"
 	"github.com/sre-agent/sre-agent/internal/forge/forgetest"
 	"github.com/sre-agent/sre-agent/internal/webhook/github/githubtest"
+	"github.com/sre-agent/sre-agent/services/publisher"
 )
 
 // parcel is one request of the generator.
@@ -83,8 +84,27 @@ func (l *loader) repository(ctx context.Context, r *rand.Rand, out *load, name s
 		if err := l.failure(r, out, repo, sha, n, true, moment(r)); err != nil {
 			return err
 		}
+		if r.IntN(8) != 0 {
+			continue
+		}
+		// A person has a branch of the name that the fix would be pushed to.
+		last := &out.failures[len(out.failures)-1]
+		if last.Foreign, err = l.foreign(ctx, name, sha, publisher.Branch(failed(repo, sha, n), 1)); err != nil {
+			return err
+		}
+		last.Fixable = false
 	}
 	return nil
+}
+
+func workflow(n int) string     { return fmt.Sprintf("Check %d", n) }
+func workflowFile(n int) string { return fmt.Sprintf(".github/workflows/check-%d.yml", n) }
+
+// failed is as much of a failure as its key and its branch are made of.
+func failed(repo forgetest.Repo, sha string, n int) ci.Failure {
+	return ci.Failure{
+		Provider: "github", Repository: ci.Repository{ID: strconv.FormatInt(repo.ID, 10)}, Commit: sha, Workflow: workflowFile(n), WorkflowName: workflow(n),
+	}
 }
 
 // moving makes a repository that gets a second red commit while the first one is worked on: the same workflow, and so
@@ -135,15 +155,15 @@ func (l *loader) failure(r *rand.Rand, out *load, repo forgetest.Repo, sha strin
 	l.next++
 	p := githubtest.Params{
 		RepositoryID: repo.ID, Owner: repo.Owner, Name: repo.Name, CloneURL: repo.CloneURL, WebURL: repo.WebURL,
-		DefaultBranch: demo.Branch, Branch: demo.Branch, SHA: sha, WorkflowName: fmt.Sprintf("Check %d", n), RunID: demo.RunID + 1000 + l.next, SuiteID: demo.RunID + 1000 + l.next,
-		Attempt: 1, Actor: "dev", Workflow: fmt.Sprintf(".github/workflows/check-%d.yml", n),
+		DefaultBranch: demo.Branch, Branch: demo.Branch, SHA: sha, WorkflowName: workflow(n), RunID: demo.RunID + 1000 + l.next, SuiteID: demo.RunID + 1000 + l.next,
+		Attempt: 1, Actor: "dev", Workflow: workflowFile(n),
 	}
 	for attempt := 1; attempt <= 2; attempt++ {
 		if _, err := l.s.scene.Forge.AddJob(repo.Owner, repo.Name, p.RunID, attempt, forgetest.Job{Name: demo.JobName, Conclusion: "failure"}, l.log()); err != nil {
 			return err
 		}
 	}
-	key := ci.Failure{Provider: "github", Repository: ci.Repository{ID: strconv.FormatInt(repo.ID, 10)}, Commit: sha, Workflow: p.Workflow}.RunKey()
+	key := failed(repo, sha, n).RunKey()
 	out.failures = append(out.failures, chaos.Failure{RunKey: key, Fixable: fixable})
 	first := parcel{at: at, id: l.id(), event: "workflow_run", body: githubtest.FailedRun(p), runKey: key}
 	out.parcels = append(out.parcels, first)
@@ -162,6 +182,17 @@ func (l *loader) failure(r *rand.Rand, out *load, repo forgetest.Repo, sha strin
 		out.parcels = append(out.parcels, parcel{at: at + moment(r)/2, id: l.id(), event: "workflow_run", body: githubtest.FailedRun(p), runKey: key})
 	}
 	return nil
+}
+
+// foreign is a person's commit on a new branch.
+func (l *loader) foreign(ctx context.Context, name, parent, branch string) (string, error) {
+	_, bare := l.paths(name)
+	id, err := git(ctx, bare, nil, nil, "commit-tree", "-p", parent, "-m", "mine", parent+"^{tree}")
+	if err != nil {
+		return "", err
+	}
+	_, err = git(ctx, bare, nil, nil, "update-ref", "refs/heads/"+branch, id)
+	return id, err
 }
 
 // log is the failed job's log. It holds the read token, as a careless workflow's would.

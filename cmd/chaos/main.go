@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/sre-agent/sre-agent/internal/chaos"
 	"github.com/sre-agent/sre-agent/internal/cluster"
 )
 
@@ -26,6 +27,8 @@ type options struct {
 	conf   string
 	keep   bool
 	settle time.Duration
+	// strikes makes as many rounds as strike that often, of nothing but strikes.
+	strikes int
 	// defaults measures recovery with the default knobs, instead of rounds.
 	defaults bool
 }
@@ -36,6 +39,7 @@ type result struct {
 	Rounds     int    `json:"rounds"`
 	Seed       uint64 `json:"seed"`
 	Faults     int    `json:"faults"`
+	Strikes    int    `json:"strikes"` // those of the faults that hit a publisher right at an effect
 	Violations int    `json:"violations"`
 	Deliveries int    `json:"deliveries"`
 	Runs       int    `json:"runs"`
@@ -54,6 +58,7 @@ func run() int {
 	flag.StringVar(&o.conf, "nats-conf", "deploy/nats.conf", "the NATS server's configuration")
 	flag.BoolVar(&o.keep, "keep", false, "keep the logs and data of a run without violations too")
 	flag.DurationVar(&o.settle, "settle", 4*time.Minute, "how long a round may take to end after its faults are over")
+	flag.IntVar(&o.strikes, "strikes", 0, "in place of rounds: how often publishers are killed right before or after an effect on the forge")
 	flag.BoolVar(&o.defaults, "defaults", false, "no rounds: measure recovery from kill -9 with the default knobs")
 	flag.Parse()
 	if o.seed == 0 {
@@ -126,10 +131,13 @@ func (o options) playRounds(ctx context.Context, s *system, res *result) error {
 	}
 	r := &rounds{
 		s: s, out: os.Stdout, loader: &loader{s: s}, collect: newCollector(s), forge: forge, rec: newRecovery(),
-		sampler: startSampler(s.dir, s.quit), settle: o.settle, reported: map[string]bool{},
+		sampler: startSampler(s.dir, s.quit), settle: o.settle, reported: map[string]bool{}, plan: chaos.Plan,
+	}
+	if o.strikes > 0 {
+		r.plan = chaos.PlanStrikes
 	}
 	var err error
-	for n := range o.rounds {
+	for n := 0; o.strikes == 0 && n < o.rounds || forge.struck < o.strikes; n++ {
 		if err = r.one(ctx, n+1, o.seed+uint64(n)); err != nil {
 			break
 		}
@@ -137,6 +145,7 @@ func (o options) playRounds(ctx context.Context, s *system, res *result) error {
 	}
 	t := r.totals
 	res.Faults, res.Violations, res.Deliveries, res.Runs, res.PRs = t.faults, t.violations, t.deliveries, t.runs, t.prs
+	res.Strikes = forge.struck
 	res.SettleMost, res.Exits = t.settledMost, s.timeline.exits
 	_, most := r.sampler.seen()
 	fmt.Printf("at most %d sandboxes at once; longest recovery with short knobs (lease 3 s, backoff 1 s): %v\n", most, r.rec)

@@ -21,6 +21,7 @@ type rounds struct {
 	rec     *recovery
 	sampler *sampler
 	settle  time.Duration
+	plan    func(seed uint64, w chaos.World) []chaos.Fault
 
 	sent     []chaos.Sent
 	failures []chaos.Failure
@@ -39,7 +40,7 @@ func (r *rounds) one(ctx context.Context, number int, seed uint64) error {
 	if err != nil {
 		return fmt.Errorf("prepare the round: %w", err)
 	}
-	plan := chaos.Plan(seed, world())
+	plan := r.plan(seed, world())
 	r.s.timeline.reset()
 	calm, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -154,6 +155,8 @@ func publisherHurts(plan []chaos.Fault) (n int) {
 		everybody := f.Kind == chaos.Cut && f.Peer == "" || f.Target == "postgres" || f.Target == "nats"
 		switch {
 		case f.Kind == chaos.Forge: // counted one by one
+		case f.Kind == chaos.Strike:
+			n += 2 * len(publishers)
 		case publisher:
 			n += 2
 		case everybody:

@@ -31,11 +31,31 @@ func (t terminal) history(h store.History) {
 	if r.NotBefore != nil && !run.State(r.State).Ended() {
 		t.field("not before", r.NotBefore.Local().Format(time.DateTime))
 	}
+	if r.Follows != nil {
+		t.field("follows", fmt.Sprintf("run %d, whose pull request stands for this trouble too", *r.Follows))
+	}
+	if len(h.Followers) > 0 {
+		t.field("followed by", "runs "+numbers(h.Followers))
+	}
 	t.printf("\n%s  (%s)\n", t.bold("timeline"), r.CreatedAt.Local().Format(time.DateOnly))
 	for _, e := range t.timeline(h) {
 		e.print()
 	}
 	t.findings(h)
+}
+
+// maxNumbers is how many followers are listed; --json has them all.
+const maxNumbers = 20
+
+func numbers(ids []int64) string {
+	out := make([]string, 0, maxNumbers)
+	for _, id := range ids[:min(len(ids), maxNumbers)] {
+		out = append(out, fmt.Sprint(id))
+	}
+	if more := len(ids) - maxNumbers; more > 0 {
+		out = append(out, fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(out, ", ")
 }
 
 // entry is one thing of a timeline.
@@ -68,6 +88,9 @@ func (t terminal) timeline(h store.History) []entry {
 			text += " " + *p.PrUrl
 		}
 		at(p.UpdatedAt, "publication", text)
+	}
+	if n := h.Suggestion; n != nil {
+		at(n.UpdatedAt, "suggestion", withReason(n.State, n.Reason)+" on "+n.PrUrl)
 	}
 	if r := h.Rerun; r != nil {
 		at(r.UpdatedAt, "rerun", withReason(r.State, r.Reason)+" for "+r.Why)

@@ -35,7 +35,11 @@ type historyView struct {
 	Actions        []actionView     `json:"actions"`
 	Fix            *fixView         `json:"fix,omitempty"`
 	Publication    *publicationView `json:"publication,omitempty"`
+	Suggestion     *suggestionView  `json:"suggestion,omitempty"`
 	Rerun          *rerunView       `json:"rerun,omitempty"`
+	// Follows is the run whose pull request stands for this one's trouble too, and Followers are those that follow this one.
+	Follows   *int64  `json:"follows,omitempty"`
+	Followers []int64 `json:"followers,omitempty"`
 }
 
 type deliveryView struct {
@@ -88,6 +92,17 @@ type publicationView struct {
 	UpdatedAt  time.Time `json:"updated_at"`
 }
 
+type suggestionView struct {
+	State     string    `json:"state"`
+	Reason    string    `json:"reason,omitempty"`
+	Number    int64     `json:"number"`
+	URL       string    `json:"url"`
+	Digest    string    `json:"digest"`
+	CommentID *string   `json:"comment_id,omitempty"`
+	CreatedAt time.Time `json:"created_at"`
+	UpdatedAt time.Time `json:"updated_at"`
+}
+
 type rerunView struct {
 	Why       string    `json:"why"`
 	State     string    `json:"state"`
@@ -119,6 +134,10 @@ func viewOfHistory(h store.History) historyView {
 	}
 	if f := h.Fix; f != nil {
 		v.Fix = &fixView{f.Fixer, f.Title, f.BaseCommit, f.Digest, string(f.Diff), f.CreatedAt}
+	}
+	v.Follows, v.Followers = h.Run.Follows, h.Followers
+	if n := h.Suggestion; n != nil {
+		v.Suggestion = &suggestionView{n.State, n.Reason, n.PrNumber, n.PrUrl, n.Digest, n.CommentID, n.CreatedAt, n.UpdatedAt}
 	}
 	if r := h.Rerun; r != nil {
 		v.Rerun = &rerunView{r.Why, r.State, r.Reason, r.Asks, r.UpdatedAt}

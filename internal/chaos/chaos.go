@@ -57,6 +57,8 @@ type Failure struct {
 	RunKey string
 	// Fixable says that nothing but crashes can keep it from being published.
 	Fixable bool
+	// Foreign is a person's commit on the branch that the fix would be pushed to; empty: there is none.
+	Foreign string
 }
 
 // Delivery is the record of a delivery.

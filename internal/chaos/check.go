@@ -17,6 +17,7 @@ var checks = []struct {
 	{"I1", everyRunEndsWithAReason},
 	{"I2", onePullRequestPerRun},
 	{"I2", oneOpenPullRequestPerFingerprint},
+	{"I2", aPersonsBranchIsLeftAlone},
 	{"I3", attemptsAreBounded},
 	{"I3", onlyCrashesAreCounted},
 	{"I4", fencesGrowAndAttemptsDoNotOverlap},
@@ -193,6 +194,16 @@ func oneOpenPullRequestPerFingerprint(ix *index) (found []string) {
 	for print, prs := range open {
 		if len(prs) > 1 {
 			found = append(found, fmt.Sprintf("open pull requests of fingerprint %s: %s", print, strings.Join(prs, ", ")))
+		}
+	}
+	return found
+}
+
+// aPersonsBranchIsLeftAlone: no run is published from it. That it does not move is looked at with the pushes.
+func aPersonsBranchIsLeftAlone(ix *index) (found []string) {
+	for _, f := range ix.Failures {
+		if r, known := ix.byKey[f.RunKey]; known && f.Foreign != "" && r.State == "published" {
+			found = append(found, fmt.Sprintf("%v, and its branch held a person's commit", r))
 		}
 	}
 	return found

@@ -34,7 +34,7 @@ func good() History {
 		Deliveries: []Delivery{
 			{"d1", "run", "", 1}, {"d2", "run", "", 2}, {"d3", "run", "", 3}, {"d4", "run", "", 4}, {"d5", "run", "", 5}, {"push", "ignored", "event_not_used", 0},
 		},
-		Failures: []Failure{{"k1", true}, {"k2", true}, {"k3", true}, {"k4", true}, {"k5", false}},
+		Failures: []Failure{{RunKey: "k1", Fixable: true}, {RunKey: "k2", Fixable: true}, {RunKey: "k3", Fixable: true}, {RunKey: "k4", Fixable: true}, {RunKey: "k5"}},
 		Runs: []Run{
 			{ID: 1, Key: "k1", Repository: "o/r", State: "published", Fence: 2, AttemptCount: 1, Ended: true, Fingerprint: "f1"},
 			{ID: 2, Key: "k2", Repository: "o/r", State: "published", Fence: 3, AttemptCount: 2, Ended: true, Fingerprint: "f2"},
@@ -115,6 +115,7 @@ func TestEveryBrokenPromiseIsFound(t *testing.T) {
 		{"a pull request is at another commit", func(h *History) { h.PullRequests[0].HeadSHA = "2222" }, "I2: run 1 (k1) published() intended commit 1111"},
 		{"a pull request is of no run", func(h *History) { h.PullRequests[0].RunKey = "k9" }, "I2: pull request o/r#1 is of no run"},
 		{"a refused run has a receipt", func(h *History) { h.Runs[0].State, h.Runs[0].Reason = "blocked", "x" }, "I2: run 1 (k1) blocked(x) has a receipt"},
+		{"a run is published from a person's branch", func(h *History) { h.Failures[0].Foreign = "3333" }, "I2: run 1 (k1) published(), and its branch held a person's commit"},
 		{"two open pull requests have one fingerprint", func(h *History) { h.Runs[1].Fingerprint = "f1" }, "I2: open pull requests of fingerprint f1: o/r#1, o/r#2"},
 		{"a run has too many attempts", func(h *History) { h.Limits.MaxAttempts = 1 }, "I3: run 2 (k2) published() has 2 counted attempts"},
 		{"a run miscounts its attempts", func(h *History) { h.Runs[0].AttemptCount = 2 }, "I3: run 1 (k1) published() says 2 attempts"},

@@ -13,7 +13,8 @@ import (
 type Kind string
 
 // The kinds. Kill is kill -9 and a start after For; Pause is SIGSTOP for For; Restart is SIGTERM and a start; Cut is a
-// proxy's Mode for For; Flush is FLUSHALL; Forge is a fault of the forge's answers.
+// proxy's Mode for For; Flush is FLUSHALL; Forge is a fault of the forge's answers; Strike is kill -9 of every publisher
+// at a request that changes something on the forge.
 const (
 	Kill    Kind = "kill"
 	Pause   Kind = "pause"
@@ -21,6 +22,7 @@ const (
 	Cut     Kind = "cut"
 	Flush   Kind = "flushall"
 	Forge   Kind = "forge"
+	Strike  Kind = "strike"
 )
 
 // The forge's faults.
@@ -28,6 +30,12 @@ const (
 	Forge500       = "500"
 	ForgeLost      = "reply lost"
 	ForgeRateLimit = "secondary rate limit"
+)
+
+// When a Strike hits: with the request's effect left undone, or done and its answer lost.
+const (
+	BeforeEffect = "before"
+	AfterEffect  = "after"
 )
 
 // Fault is one thing that goes wrong.
@@ -38,7 +46,8 @@ type Fault struct {
 	// Peer is the other end of a cut; empty means every program.
 	Peer string
 	Mode Mode
-	// What and Times say how the forge fails, and how many requests do.
+	// What and Times say how the forge fails, and how many requests do; of a Strike, when it hits, and how many requests
+	// it lets pass.
 	What  string
 	Times int
 	For   time.Duration
@@ -57,6 +66,8 @@ func (f Fault) String() string {
 		return fmt.Sprintf("%sforge: %s, %d times", at, f.What, f.Times)
 	case Flush:
 		return at + "flushall of redis"
+	case Strike:
+		return fmt.Sprintf("%sstrike the publishers %s effect %d, away for %.2fs", at, f.What, f.Times+1, f.For.Seconds())
 	case Kill, Pause, Restart:
 	}
 	return fmt.Sprintf("%s%s %s, away for %.2fs", at, f.Kind, f.Target, f.For.Seconds())
@@ -84,7 +95,7 @@ func (f Fault) Gentle() bool {
 		return f.Target != "postgres"
 	case Flush, Forge:
 		return true
-	case Kill, Pause:
+	case Kill, Pause, Strike:
 	}
 	return false
 }
@@ -104,6 +115,25 @@ func Plan(seed uint64, w World) []Fault {
 	}
 	slices.SortStableFunc(faults, func(a, b Fault) int { return cmp.Compare(a.At, b.At) })
 	return faults
+}
+
+// StrikesARound is how many strikes a round of PlanStrikes has: more would run into each other's recovery.
+const StrikesARound = 4
+
+// PlanStrikes returns the faults of a round that has nothing but strikes, by the seed alone.
+func PlanStrikes(seed uint64, w World) []Fault {
+	r := rand.New(rand.NewPCG(seed, 3))
+	faults := make([]Fault, StrikesARound)
+	for i := range faults {
+		faults[i] = strike(r)
+		faults[i].At = time.Duration(i) * w.Window / StrikesARound
+	}
+	return faults
+}
+
+func strike(r *rand.Rand) Fault {
+	what := []string{BeforeEffect, AfterEffect}[r.IntN(2)]
+	return Fault{Kind: Strike, Target: "publishers", What: what, Times: r.IntN(6), For: within(r, 0, time.Second)}
 }
 
 // weighed are the programs, each as often as it has dependencies: what touches most can go wrong most.
@@ -131,7 +161,9 @@ func (w World) fault(r *rand.Rand, programs []string) Fault {
 		return Fault{Kind: Restart, Target: w.Servers[r.IntN(len(w.Servers))], For: within(r, 0, time.Second)}
 	case n < 70:
 		return Fault{Kind: Flush, Target: "redis"}
-	case n < 85:
+	case n < 75:
+		return strike(r)
+	case n < 87:
 		peers := w.Programs[program]
 		f := Fault{Kind: Cut, Target: peers[r.IntN(len(peers))], Peer: program}
 		if r.IntN(5) == 0 {

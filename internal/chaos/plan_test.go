@@ -43,7 +43,7 @@ func TestPlansHoldEveryKindOfFaultWithinTheirBounds(t *testing.T) {
 			}
 		}
 	}
-	for _, k := range []Kind{Kill, Pause, Restart, Cut, Flush, Forge} {
+	for _, k := range []Kind{Kill, Pause, Restart, Cut, Flush, Forge, Strike} {
 		if kinds[k] < 20 {
 			t.Errorf("%d of kind %s", kinds[k], k)
 		}
@@ -53,9 +53,27 @@ func TestPlansHoldEveryKindOfFaultWithinTheirBounds(t *testing.T) {
 			t.Errorf("%d of mode %v", modes[m], m)
 		}
 	}
-	for _, w := range []string{Forge500, ForgeLost, ForgeRateLimit} {
+	for _, w := range []string{Forge500, ForgeLost, ForgeRateLimit, BeforeEffect, AfterEffect} {
 		if whats[w] < 10 {
-			t.Errorf("%d of the forge's %s", whats[w], w)
+			t.Errorf("%d of what is called %s", whats[w], w)
 		}
+	}
+}
+
+func TestARoundOfStrikesHasNothingElse(t *testing.T) {
+	passed := map[int]bool{}
+	for seed := range uint64(50) {
+		plan := PlanStrikes(seed, testWorld)
+		if len(plan) != StrikesARound || !cmp.Equal(plan, PlanStrikes(seed, testWorld)) {
+			t.Fatalf("seed %d has %v", seed, plan)
+		}
+		for _, f := range plan {
+			if passed[f.Times] = true; f.Kind != Strike {
+				t.Errorf("seed %d: %v", seed, f)
+			}
+		}
+	}
+	if len(passed) < 6 {
+		t.Errorf("strikes hit effects %v only", passed)
 	}
 }

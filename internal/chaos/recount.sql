@@ -19,7 +19,7 @@ tries as (
     select r.id, r.fence - (select count(*) from attempts a where a.run_id = r.id)
         - (select count(*) from actions x where x.run_id = r.id)
         - (select count(*) from fixes f where f.run_id = r.id and (r.generation > f.generation
-            or r.state in ('published', 'blocked', 'superseded', 'publishing'))) as n
+            or r.state in ('published', 'declined', 'blocked', 'superseded', 'publishing'))) as n
     from runs r)
 select 'sre_agent_webhook_deduped_total' as counter, 'body' as reason, recorded_at as at from deliveries where outcome = 'duplicate'
 union all select 'sre_agent_webhook_deduped_total', 'coalesced', recorded_at from deliveries where outcome = 'coalesced'
@@ -46,4 +46,8 @@ union all select 'sre_agent_pr_create_skipped_total', case when p.pr_state = 'me
 union all select 'sre_agent_pr_create_skipped_total', s.counted, e.at from endings e join (values
     ('blocked', 'pull_request_closed', 'exists_closed'), ('superseded', 'pull_request_open', 'fingerprint'),
     ('blocked', 'branch_taken', 'branch_taken'), ('superseded', 'stale', 'stale'), ('superseded', 'branch_deleted', 'stale'),
-    ('blocked', 'digest_mismatch', 'digest')) s (state, reason, counted) on s.state = e.state and s.reason = e.reason
+    ('blocked', 'digest_mismatch', 'digest'), ('superseded', 'incident', 'incident'), ('superseded', 'person_fixing', 'person_fixing'),
+    ('published', 'suggested', 'suggested'), ('superseded', 'suggested_before', 'suggested'), ('declined', 'suggest_mode', 'suggested')) s (state, reason, counted) on s.state = e.state and s.reason = e.reason
+-- By the publisher, who says it so; what the throttle ends as green had no publication under way.
+union all select 'sre_agent_pr_create_skipped_total', 'green', r.ended_at from runs r
+    where r.state = 'superseded' and r.reason = 'green' and r.explanation like 'everything passes on %'

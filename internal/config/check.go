@@ -18,6 +18,7 @@ import (
 // checkWords says what each named check wants; checks holds the checks themselves.
 var checkWords = map[string]string{
 	"address":     "host:port or :port",
+	"smtp":        "host:port",
 	"paths":       "absolute paths, separated by commas",
 	"goproxy":     "http or https URLs, separated by commas, or off",
 	"egress":      "name, name:port or http://name:port, separated by commas",
@@ -38,6 +39,10 @@ var checkWords = map[string]string{
 
 var checks = map[string]func(string) bool{
 	"address": isAddress,
+	"smtp": func(s string) bool {
+		host, port, err := net.SplitHostPort(s)
+		return err == nil && host != "" && port != ""
+	},
 	"paths": func(s string) bool {
 		return !slices.ContainsFunc(split(s), func(p string) bool { return !filepath.IsAbs(p) })
 	},
@@ -135,6 +140,8 @@ func (l *loader) checkTogether() {
 	l.checkModel()
 	l.checkReading()
 	l.checkPublishing()
+	l.checkPlainGit()
+	l.atMost("FORGE_WRITES_PER_MINUTE", c.ForgeWritesPerMinute, "FORGE_WRITES_PER_HOUR", c.ForgeWritesPerHour)
 	l.atMost("BASE_BACKOFF_SECONDS", c.BaseBackoffSeconds, "MAX_BACKOFF_SECONDS", c.MaxBackoffSeconds)
 	l.atMost("WATCH_MIN_SECONDS", c.WatchMinSeconds, "WATCH_MAX_SECONDS", c.WatchMaxSeconds)
 	l.atMost("LEASE_TTL_SECONDS", c.LeaseTTLSeconds, "REPO_PIPELINE_CONCURRENCY_TTL_SECONDS", c.ConcurrencyTTLSeconds)

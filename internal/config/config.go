@@ -30,6 +30,8 @@ type Config struct {
 	GitHub       `title:"GitHub"`
 	Reading      `title:"Logs and code of other providers"`
 	Writing      `title:"Pull requests on other forges"`
+	PlainGit     `title:"Repositories on no forge"`
+	Notify       `title:"Notifications"`
 	NATS         `title:"NATS"`
 	Database     `title:"PostgreSQL"`
 	Redis        `title:"Redis"`
@@ -41,6 +43,7 @@ type Config struct {
 	Agent        `title:"Agent command"`
 	PullRequests `title:"Commits and pull requests"`
 	Watching     `title:"Watching pull requests"`
+	Restraint    `title:"Restraint"`
 	Logging      `title:"Logs"`
 
 	program  Program
@@ -105,9 +108,9 @@ type Database struct {
 	DatabaseMaxConns int    `env:"DATABASE_MAX_CONNS" envDefault:"40" for:"throttle,runner,publisher,all,operator" min:"2" max:"1000" desc:"Connections that one process may hold."`
 }
 
-// Redis is the connection to Redis, which holds locks, slots and rates.
+// Redis is the connection to Redis, which holds locks, slots, rates and quotas.
 type Redis struct {
-	RedisURL Secret `env:"REDIS_URL" for:"throttle,runner,all,operator" required:"throttle,runner" url:"redis,rediss,unix" example:"redis://:password@host:6379/0" desc:"Redis connection URL. Without it the all-in-one program keeps locks in its own memory, which is for one process only."`
+	RedisURL Secret `env:"REDIS_URL" for:"throttle,runner,publisher,all,operator" required:"throttle,runner" url:"redis,rediss,unix" example:"redis://:password@host:6379/0" desc:"Redis connection URL. Without it the all-in-one program keeps locks in its own memory, which is for one process only, and each publisher makes a tenth of FORGE_WRITES_PER_MINUTE and FORGE_WRITES_PER_HOUR."`
 }
 
 // HTTP is the listener: webhooks (ingest), health and metrics (every program).

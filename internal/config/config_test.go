@@ -288,7 +288,6 @@ func TestWarnings(t *testing.T) {
 		"GITHUB_API_URL is plain http: the tokens travel in clear text",
 		"GITHUB_READ_TOKEN is set, but publisher has no use for it: take it out of this program's environment",
 		"GITHUB_WEBHOOK_SECRETS is set, but publisher has no use for it: take it out of this program's environment",
-		"REDIS_URL is set, but publisher has no use for it: take it out of this program's environment",
 		"unknown variable COOLDOWN_SECOND: is COOLDOWN_SECONDS meant?",
 		"unknown variable GITHUB_READ_TOKENS: is GITHUB_READ_TOKEN meant?",
 		"unknown variable SRE_AGENT_COOLDOWN_SECONDS: is COOLDOWN_SECONDS meant?",

@@ -51,7 +51,7 @@ func (r Reading) Readers(gitLabAPIURL string) []Reader {
 
 // readAddresses are the addresses that these tokens are sent to.
 func (c *Config) readAddresses() map[string]string {
-	addresses := map[string]string{"GITLAB_GIT_URL": c.GitLabGitURL, "BITBUCKET_GIT_URL": c.BitbucketGitURL}
+	addresses := map[string]string{"GITLAB_GIT_URL": c.GitLabGitURL, "BITBUCKET_GIT_URL": c.BitbucketGitURL, "PLAIN_GIT_URL": c.PlainGitURL, "BITBUCKET_API_URL": c.BitbucketAPIURL}
 	for _, r := range c.Readers(c.GitLabAPIURL) {
 		addresses[r.URLName] = r.URL
 	}

@@ -152,7 +152,12 @@ type Report struct {
 	Policy      *Policy      `json:"policy,omitempty"`
 	// Diff is the patch of a run that publishes none: a policy refused it, or the repository's mode holds it back.
 	Diff string `json:"diff,omitempty"`
+	// Way is ByComment where the repository's settings want the patch in a comment, and else empty.
+	Way string `json:"way,omitempty"`
 }
+
+// ByComment is the way of a patch that is only suggested.
+const ByComment = "comment"
 
 // JSON encodes the report.
 func (r Report) JSON() json.RawMessage {

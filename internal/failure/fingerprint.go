@@ -53,6 +53,21 @@ func Fingerprint(r Report, repositoryID, branch, workflow string) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
+// Trouble is the normalised error alone, wherever it comes up: 64 hexadecimal digits, or nothing where the log has no line
+// that says what is wrong.
+func Trouble(r Report) string {
+	lines := errorLines(r)
+	if len(lines) == 0 {
+		return ""
+	}
+	h := sha256.New()
+	for _, part := range append([]string{Normalize(r.Command)}, lines...) {
+		h.Write([]byte(part))
+		h.Write([]byte{0})
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
 func errorLines(r Report) []string {
 	seen := map[string]bool{}
 	var lines []string

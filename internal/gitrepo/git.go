@@ -146,7 +146,7 @@ func (g *Git) allowed(args []string) error {
 	if len(args) == 0 {
 		return errors.New("no git command")
 	}
-	if slices.Contains(commands, args[0]) || args[0] == "push" && g.push {
+	if slices.Contains(commands, args[0]) || (args[0] == "push" || args[0] == "format-patch") && g.push {
 		return nil
 	}
 	return fmt.Errorf("git %q is not allowed here", args[0])

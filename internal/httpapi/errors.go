@@ -34,7 +34,9 @@ type RetryError struct {
 	// Status is the HTTP status, or 0 when no answer came.
 	Status int
 	// After is how long the server asked us to wait; 0 when it said nothing.
-	After   time.Duration
+	After time.Duration
+	// Guessed says that a limit was told without a time, and that After is our guess.
+	Guessed bool
 	Message string
 	cause   error
 }
@@ -118,7 +120,11 @@ func (c *Client) Check(op string, resp *http.Response) error {
 	}
 	se := c.statusError(op, resp)
 	if wait, limited := c.rateLimit(resp, se.Message); limited {
-		return &RetryError{Op: op, Status: se.Status, After: wait, Message: "rate limit: " + se.Message}
+		guessed := wait < 0
+		if guessed {
+			wait = secondaryWait
+		}
+		return &RetryError{Op: op, Status: se.Status, After: wait, Guessed: guessed, Message: "rate limit: " + se.Message}
 	}
 	switch {
 	case se.Status >= 500 || se.Status == http.StatusRequestTimeout:
@@ -137,7 +143,8 @@ func (c *Client) Check(op string, resp *http.Response) error {
 	return fault.Perm("unexpected_status", se)
 }
 
-// rateLimit tells a limit from a plain refusal: status 429, or 403 with one of GitHub's three signs.
+// rateLimit tells a limit from a plain refusal: status 429, or 403 with one of GitHub's three signs. The wait is negative
+// when no time was told.
 func (c *Client) rateLimit(resp *http.Response, message string) (time.Duration, bool) {
 	if resp.StatusCode != http.StatusTooManyRequests && resp.StatusCode != http.StatusForbidden {
 		return 0, false
@@ -151,9 +158,9 @@ func (c *Client) rateLimit(resp *http.Response, message string) (time.Duration, 
 	case limitHeader(h, "Remaining") == "0":
 		return c.untilReset(h), true
 	case secondary:
-		return secondaryWait, true
+		return -1, true
 	}
-	return 0, resp.StatusCode == http.StatusTooManyRequests || strings.Contains(lower, "api rate limit exceeded")
+	return -1, resp.StatusCode == http.StatusTooManyRequests || strings.Contains(lower, "api rate limit exceeded")
 }
 
 // limitHeader reads GitHub's name of a header or GitLab's, which has no "X-".
@@ -175,7 +182,7 @@ func (c *Client) retryAfter(h http.Header) time.Duration {
 func (c *Client) untilReset(h http.Header) time.Duration {
 	s, err := strconv.ParseInt(limitHeader(h, "Reset"), 10, 64)
 	if err != nil {
-		return secondaryWait
+		return -1
 	}
 	return bounded(time.Unix(s, 0).Sub(c.now()))
 }

@@ -29,7 +29,7 @@ func TestEachAnswerIsClassifiedOnce(t *testing.T) {
 		{"502 from a proxy may pass", 502, nil, "<html>", "", true, 0},
 		{"503 says when", 503, map[string]string{"Retry-After": "17"}, "", "", true, 17 * time.Second},
 		{"408 may pass", 408, nil, "", "", true, 0},
-		{"429 without a sign", 429, nil, "", "", true, 0},
+		{"429 without a sign", 429, nil, "", "", true, time.Minute},
 		{"429 with a wait", 429, map[string]string{"Retry-After": "5"}, "", "", true, 5 * time.Second},
 		{"a wait given as a date", 429, map[string]string{"Retry-After": "Tue, 14 Nov 2023 22:13:50 GMT"}, "", "", true, 30 * time.Second},
 		{"an absurd wait is bounded", 429, map[string]string{"Retry-After": "999999999999999999"}, "", "", true, 2 * time.Hour},
@@ -71,6 +71,9 @@ func TestEachAnswerIsClassifiedOnce(t *testing.T) {
 			}
 			if tc.retry && (retry.After != tc.after || retry.Status != tc.status) {
 				t.Errorf("after = %s, status = %d; want %s, %d", retry.After, retry.Status, tc.after, tc.status)
+			}
+			if guessed := tc.status < 500 && tc.status != 408 && tc.header == nil; tc.retry && retry.Guessed != guessed {
+				t.Errorf("that the wait is a guess is %t", retry.Guessed)
 			}
 			var se *httpapi.StatusError
 			if !tc.retry && (!errors.As(err, &se) || se.Status != tc.status) {

@@ -49,7 +49,7 @@ var rules = []Rule{
 	},
 	{
 		From:  []string{"./services/runner", "./cmd/runner"},
-		Never: []string{"./internal/forge/...", "./internal/gitpush/..."},
+		Never: []string{"./internal/forge/...", "./internal/gitpush/...", "./internal/notify"},
 		Why:   "what runs a repository's code can't write to a forge",
 	},
 	{
@@ -77,9 +77,14 @@ var rules = []Rule{
 		Why:   "what a model says is a plan, and nothing here can carry it out",
 	},
 	{
-		From:  []string{"./internal/forge/gitea", "./internal/forge/gitlab"},
+		From:  []string{"./internal/forge/azuredevops", "./internal/forge/bitbucket", "./internal/forge/gitea", "./internal/forge/gitlab"},
 		Never: []string{"os/exec", "database/sql", "./internal/store/...", "./internal/config", "./internal/gitrepo/...", "./internal/gitpush/...", "./internal/sandbox/..."},
 		Why:   "a forge's client speaks to its API and does nothing else",
+	},
+	{
+		From:  []string{"./internal/notify"},
+		Never: []string{"os/exec", "database/sql", "./streams", "./internal/config", "./internal/store/...", "./internal/forge/...", "./internal/gitpush/...", "./internal/httpapi"},
+		Why:   "what tells people knows nothing of what happens, and has no token of ours",
 	},
 	{
 		From:  []string{"./internal/agentcmd"},

@@ -21,6 +21,8 @@ const (
 	Forgejo   = "forgejo"
 	Bitbucket = "bitbucket"
 	Azure     = "azure-devops"
+	// PlainGit is a git server that is no forge.
+	PlainGit = "plain-git"
 )
 
 // Forge is one that is configured.
@@ -52,6 +54,7 @@ func Forges(c *config.Config) []Forge {
 		{Name: Forgejo, Base: c.ForgejoURL, User: "sre-agent"},
 		{Name: Bitbucket, Base: c.BitbucketGitURL, User: "x-token-auth"},
 		{Name: Azure, Base: c.AzureDevOpsURL, User: "sre-agent"},
+		{Name: PlainGit, Base: c.PlainGitURL, User: c.PlainGitUser},
 	}
 }
 
@@ -59,7 +62,7 @@ func Forges(c *config.Config) []Forge {
 func Find(forges []Forge, f ci.Failure) (Place, error) {
 	for _, at := range forges {
 		if owner, name, ok := at.holds(f); ok {
-			return Place{Forge: at.Name, Base: at.Base, Owner: owner, Name: name, GitURL: at.address(owner, name), User: at.User}, nil
+			return at.Place(owner, name), nil
 		}
 	}
 	return Place{}, fault.Permf("no_forge", "the code is on none of the forges that are configured: %s", f.Repository.WebURL)
@@ -89,6 +92,11 @@ func (g Forge) holds(f ci.Failure) (owner, name string, ok bool) {
 		return "", "", false
 	}
 	return path[:cut], strings.TrimSuffix(path[cut+1:], ".git"), true
+}
+
+// Place is where a repository is by its names at this forge.
+func (g Forge) Place(owner, name string) Place {
+	return Place{Forge: g.Name, Base: g.Base, Owner: owner, Name: name, GitURL: g.address(owner, name), User: g.User}
 }
 
 func (g Forge) address(owner, name string) string {

@@ -37,7 +37,7 @@ func Open(ctx context.Context, e *program.Env) (*Parts, error) {
 	if err != nil {
 		return nil, err
 	}
-	if p.Redis, err = openRedis(e); err != nil {
+	if p.Redis, err = OpenRedis(e); err != nil {
 		p.Close()
 		return nil, err
 	}
@@ -110,8 +110,8 @@ func openStore(ctx context.Context, e *program.Env) (*store.Store, error) {
 	}
 }
 
-// openRedis opens Redis. Commands fail fast when it is away: whoever needs it waits by not taking work.
-func openRedis(e *program.Env) (*redis.Client, error) {
+// OpenRedis opens Redis alone. Commands fail fast when it is away: whoever needs it waits by not taking work.
+func OpenRedis(e *program.Env) (*redis.Client, error) {
 	opts, err := redis.ParseURL(e.Config.RedisURL.Reveal())
 	if err != nil {
 		return nil, errors.New("REDIS_URL is not a Redis URL") // the parser's error may quote it, password included

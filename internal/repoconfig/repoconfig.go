@@ -41,6 +41,13 @@ const (
 	ModePR      Mode = "pr"
 )
 
+// What a failure on the branch of somebody's pull request may lead to: a pull request against that branch, or a comment
+// with the patch.
+const (
+	BranchPR      = "pr"
+	BranchComment = "comment"
+)
+
 const (
 	maxChecks = 100
 	maxRun    = 8 << 10
@@ -62,6 +69,11 @@ type Config struct {
 	Prepare *[]string `yaml:"prepare"`
 	// InstallScripts lets the packages that Prepare installs run their scripts.
 	InstallScripts bool `yaml:"install_scripts"`
+	// PullRequestBranches is BranchPR or BranchComment.
+	PullRequestBranches string `yaml:"pull_request_branches"`
+	// Forks has failures of pull requests from forks worked on, whose code is then run in the sandbox. What comes of it is a
+	// comment at most.
+	Forks bool `yaml:"forks"`
 	// Rerun is false where a provider must not be asked to run a failure again that the code is not to blame for.
 	Rerun *bool `yaml:"rerun"`
 }
@@ -77,7 +89,7 @@ type Check struct {
 type Policy = policy.Settings
 
 // Default are the settings of a repository without a file.
-func Default() *Config { return &Config{Version: 1, Mode: ModePR} }
+func Default() *Config { return &Config{Version: 1, Mode: ModePR, PullRequestBranches: BranchPR} }
 
 // Parse reads a file. An empty one is Default.
 func Parse(data []byte) (cfg *Config, err error) {
@@ -130,7 +142,7 @@ func explain(err error) error {
 	}
 	advice := "correct it"
 	if strings.Contains(e.GetMessage(), "unknown field") {
-		advice = "remove it or correct its name; known are version, mode, checks (workflow, job, run), fixers, custom_fixers (name, when, tool, fix, touches, check), prepare, install_scripts, rerun and policy (allow, forbid, max_files, max_added_lines, max_removed_lines, max_bytes, max_safe_danger)"
+		advice = "remove it or correct its name; known are version, mode, checks (workflow, job, run), fixers, custom_fixers (name, when, tool, fix, touches, check), prepare, install_scripts, pull_request_branches, forks, rerun and policy (allow, forbid, max_files, max_added_lines, max_removed_lines, max_bytes, max_safe_danger)"
 	}
 	return fmt.Errorf("%s, line %d: %s: %s", Path, e.GetToken().Position.Line, firstLine(e.GetMessage()), advice)
 }
@@ -150,6 +162,9 @@ func (c *Config) validate(data []byte) error {
 	case ModeOff, ModeShadow, ModeSuggest, ModePR:
 	default:
 		return at(data, "$.mode", "mode is %q: write off, shadow, suggest or pr (off in quotes if your editor changes it)", c.Mode)
+	}
+	if c.PullRequestBranches != BranchPR && c.PullRequestBranches != BranchComment {
+		return at(data, "$.pull_request_branches", "pull_request_branches is %q: write pr or comment", c.PullRequestBranches)
 	}
 	if len(c.Checks) > maxChecks {
 		return at(data, "$.checks", "%d checks: write at most %d", len(c.Checks), maxChecks)

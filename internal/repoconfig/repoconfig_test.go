@@ -26,6 +26,8 @@ checks:
       go vet ./...
   - run: make check
 fixers: [gofmt, go-mod-tidy]
+pull_request_branches: comment
+forks: true
 policy:
   forbid: ["generated/**"]
 `
@@ -43,7 +45,7 @@ func TestAFullFileIsRead(t *testing.T) {
 			{Workflow: "release.yml", Run: "go mod tidy -diff\ngo vet ./...\n"},
 			{Run: "make check"},
 		},
-		Fixers: []string{"gofmt", "go-mod-tidy"},
+		Fixers: []string{"gofmt", "go-mod-tidy"}, PullRequestBranches: repoconfig.BranchComment, Forks: true,
 		Policy: repoconfig.Policy{Forbid: []string{"generated/**"}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

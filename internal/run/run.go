@@ -42,6 +42,8 @@ const (
 	WaitBackoff     = "backoff"
 	WaitCooldown    = "cooldown"
 	WaitDependency  = "dependency"
+	// WaitPRCap: the fix is verified, and one more pull request or comment would be too many just now.
+	WaitPRCap = "pr_cap"
 )
 
 // Reasons that the state machine itself ends a run with.

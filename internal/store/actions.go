@@ -42,6 +42,9 @@ func (s *Store) CancelRun(ctx context.Context, id int64, a Actor) (Run, error) {
 		if err := q.CancelPublication(ctx, id); err != nil {
 			return err
 		}
+		if err := q.CancelSuggestion(ctx, id); err != nil {
+			return err
+		}
 		return q.CancelRun(ctx, db.CancelRunParams{ID: id, Explanation: "cancelled by " + a.Who + ": " + a.Why})
 	})
 }
@@ -76,6 +79,9 @@ func tryAgain(ctx context.Context, q *db.Queries, r db.Run) error {
 		return &ActionError{"published", fmt.Sprintf("run %d has its pull request", r.ID)}
 	case st != run.Waiting && !st.Ended():
 		return &ActionError{"active", fmt.Sprintf("run %d is being worked on: %s", r.ID, r.State)}
+	}
+	if r.State == string(run.Waiting) && r.Reason == run.WaitPRCap {
+		return q.HurryRun(ctx, r.ID) // it has its fix
 	}
 	return q.TryAgain(ctx, r.ID)
 }

@@ -110,7 +110,9 @@ type Fix struct {
 	// Explanation is one sentence that a developer of the repository understands.
 	Explanation string
 	Fingerprint string
-	Evidence    json.RawMessage
+	// Trouble is the normalised error alone, wherever it comes up, or empty.
+	Trouble  string
+	Evidence json.RawMessage
 }
 
 // SaveFix ends an attempt with a verified patch and hands the run to the publisher.
@@ -124,7 +126,7 @@ func (s *Store) SaveFix(ctx context.Context, id, fence int64, f Fix) error {
 		}
 		err = changed(q.SaveFix(ctx, db.SaveFixParams{
 			RunID: id, Fence: fence, BaseCommit: f.BaseCommit, Diff: f.Diff, Digest: f.Digest,
-			Fixer: f.Fixer, Title: f.Title, Evidence: evidence(f.Evidence),
+			Fixer: f.Fixer, Title: f.Title, Evidence: evidence(f.Evidence), Trouble: f.Trouble,
 		}))
 		if err != nil {
 			return err

@@ -286,8 +286,8 @@ func TestTheSchemaItselfRefusesAWrongState(t *testing.T) {
 			"two pull requests on their way for one trouble", "publications_fingerprint", `with f as (
 				insert into fixes (run_id, generation, fence, base_commit, diff, digest, fixer, title, evidence)
 				select $1, 9, $2, base_commit, diff, digest, fixer, title, evidence from fixes where run_id = $3 returning run_id, generation)
-			insert into publications (run_id, generation, fingerprint, digest, branch, base_branch, commit_id, state)
-			select f.run_id, f.generation, p.fingerprint, p.digest, p.branch, p.base_branch, p.commit_id, 'intended'
+			insert into publications (run_id, generation, fingerprint, digest, branch, base_branch, commit_id, state, repository_id)
+			select f.run_id, f.generation, p.fingerprint, p.digest, p.branch, p.base_branch, p.commit_id, 'intended', p.repository_id
 			from f, publications p where p.run_id = $3`, []any{r.ID, r.Fence, other.ID},
 		},
 		{"a branch that is not ours", "publications_branch_check", `update publications set branch = 'main' where run_id = $1`, []any{other.ID}},

@@ -71,7 +71,10 @@ func (s *Store) carryOut(ctx context.Context, q *db.Queries, w Watch, st watch.S
 	case watch.Note:
 		return notePR(ctx, q, w, st.PR)
 	case watch.Refuse:
-		return refuse(ctx, q, w)
+		if a.Why == watch.ByRevert {
+			return refuseReverted(ctx, q, w.RunID, w.Generation)
+		}
+		return refuseTrouble(ctx, q, w)
 	case watch.Lift:
 		_, err := lift(ctx, q, w, Actor{Who: "forge", Why: url + " was " + a.Why})
 		return err
@@ -107,8 +110,8 @@ func notePR(ctx context.Context, q *db.Queries, w Watch, state string) error {
 	return err
 }
 
-// refuse has the trouble not mended again, until somebody lifts it. A run without a fingerprint has nothing to refuse.
-func refuse(ctx context.Context, q *db.Queries, w Watch) error {
+// refuseTrouble has the trouble not mended again, until somebody lifts it. A run without a fingerprint has nothing to refuse.
+func refuseTrouble(ctx context.Context, q *db.Queries, w Watch) error {
 	if w.Publication.Fingerprint == "" {
 		return nil
 	}
@@ -146,12 +149,12 @@ func (s *Store) obey(ctx context.Context, q *db.Queries, w Watch, st watch.State
 	case watch.Retry:
 		return s.retry(ctx, q, w, st, by)
 	case watch.Stop:
-		if err := refuse(ctx, q, w); err != nil {
+		if err := refuseTrouble(ctx, q, w); err != nil {
 			return "", "", err
 		}
 		return CommandDone, "this trouble is not mended again until somebody says retry", record(ctx, q, w.RunID, watch.Stop, by)
 	case watch.Off:
-		if err := refuse(ctx, q, w); err != nil {
+		if err := refuseTrouble(ctx, q, w); err != nil {
 			return "", "", err
 		}
 		if _, err := switchOff(ctx, q, w.RepositoryID, by); err != nil {

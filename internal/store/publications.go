@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/sre-agent/sre-agent/internal/run"
 	"github.com/sre-agent/sre-agent/internal/store/db"
 )
 
@@ -70,6 +71,11 @@ type Intent struct {
 	Branch      string
 	BaseBranch  string
 	CommitID    string
+	// Incident is the same error and the same change wherever they come up, or empty.
+	Incident string
+	// Window is how long a pull request stands for its incident.
+	Window time.Duration
+	Caps   Caps
 }
 
 // FingerprintTakenError says that another publication stands for the same trouble already.
@@ -86,7 +92,7 @@ func (e *FingerprintTakenError) Error() string {
 type FingerprintRefusedError struct{ PRURL string }
 
 func (e *FingerprintRefusedError) Error() string {
-	return "a person closed " + e.PRURL + "; that is taken as a no until somebody lifts it (sre-agent runs unblock)"
+	return "a person closed " + e.PRURL + ", or took its merge back; that is taken as a no until somebody lifts it (sre-agent runs unblock)"
 }
 
 // Why a run ends whose trouble has its answer already.
@@ -97,13 +103,17 @@ const (
 
 // Intend writes the intent before anything is pushed. When an earlier try has written one, that one is
 // returned, unchanged: whoever retries adopts it. A FingerprintTakenError says that another run stands for the
-// same trouble, a FingerprintRefusedError that a person refused it.
+// same trouble, an IncidentError that one elsewhere does, a FingerprintRefusedError that a person refused it, and a
+// CapError that it has to wait.
 func (s *Store) Intend(ctx context.Context, id, fence int64, i Intent) (db.Publication, error) {
 	var p db.Publication
 	err := s.inTx(ctx, "intend", func(q *db.Queries) error {
+		if err := restrain(ctx, q, id, i); err != nil {
+			return err
+		}
 		var err error
 		p, err = q.IntendPublication(ctx, db.IntendPublicationParams{
-			RunID: id, Fence: fence, Digest: i.Digest, Branch: i.Branch, BaseBranch: i.BaseBranch, CommitID: i.CommitID,
+			RunID: id, Fence: fence, Digest: i.Digest, Branch: i.Branch, BaseBranch: i.BaseBranch, CommitID: i.CommitID, Incident: i.Incident,
 		})
 		if errors.Is(one(err), ErrNotFound) {
 			return ErrFenced
@@ -171,13 +181,7 @@ func (s *Store) Publish(ctx context.Context, id, fence int64, r Receipt, e End) 
 // moment at which another one could be opened.
 func (s *Store) Refuse(ctx context.Context, id, fence int64, e End, closedPR string) error {
 	return s.inTx(ctx, "refuse publication", func(q *db.Queries) error {
-		_, err := q.AdvancePublication(ctx, db.AdvancePublicationParams{
-			RunID: id, Fence: fence, State: PubRefused, Reason: e.Reason, PrState: PRNone,
-		})
-		if err != nil {
-			return err
-		}
-		if err := changed(q.EndRun(ctx, endParams(id, fence, e))); err != nil {
+		if err := refuse(ctx, q, id, fence, e); err != nil {
 			return err
 		}
 		r, err := q.GetRun(ctx, id)
@@ -189,6 +193,19 @@ func (s *Store) Refuse(ctx context.Context, id, fence int64, e End, closedPR str
 		}
 		return q.Refuse(ctx, db.RefuseParams{Fingerprint: *r.Fingerprint, RunID: id, PrUrl: closedPR})
 	})
+}
+
+// refuse closes what was intended for a run, and ends it.
+func refuse(ctx context.Context, q *db.Queries, id, fence int64, e End) error {
+	_, err := q.AdvancePublication(ctx, db.AdvancePublicationParams{RunID: id, Fence: fence, State: PubRefused, Reason: e.Reason, PrState: PRNone})
+	if err != nil {
+		return err
+	}
+	_, err = q.AdvanceSuggestion(ctx, db.AdvanceSuggestionParams{RunID: id, Fence: fence, State: SuggestionRefused, Reason: e.Reason})
+	if err != nil {
+		return err
+	}
+	return changed(q.EndRun(ctx, endParams(id, fence, e)))
 }
 
 // Refused returns the address of the pull request whose closing refused a fingerprint, or "" when none did.
@@ -243,8 +260,12 @@ func takenFingerprint(err error) bool {
 	return errors.As(err, &pg) && pg.ConstraintName == "publications_fingerprint"
 }
 
-// GiveBackPublication hands a publication back, to be rung again after the delay.
+// GiveBackPublication hands a publication back, to be rung again after the delay. One that a cap stands against
+// (run.WaitPRCap) waits with that reason and keeps its fix.
 func (s *Store) GiveBackPublication(ctx context.Context, id, fence int64, g GiveBack) error {
+	if g.Reason == run.WaitPRCap {
+		return changed(s.q.WaitForCap(ctx, db.WaitForCapParams{ID: id, Fence: fence, Explanation: g.Explanation, DelaySeconds: g.Delay.Seconds()}))
+	}
 	return changed(s.q.GiveBackPublication(ctx, db.GiveBackPublicationParams{
 		ID: id, Fence: fence, Explanation: g.Explanation, DelaySeconds: g.Delay.Seconds(), Transient: g.count(),
 	}))

@@ -69,8 +69,11 @@ type History struct {
 	Attempts    []db.Attempt
 	Fix         *db.Fix
 	Publication *db.Publication
+	Suggestion  *db.Suggestion
 	Actions     []db.Action
 	Rerun       *db.Rerun
+	// Followers are the runs whose trouble this one's pull request stands for too.
+	Followers []int64
 }
 
 // History returns all that is recorded about a run.
@@ -96,6 +99,12 @@ func (s *Store) History(ctx context.Context, id int64) (History, error) {
 	}
 	if h.Rerun, err = s.Rerun(ctx, id); err != nil {
 		return h, err
+	}
+	if h.Suggestion, err = s.Suggestion(ctx, id); err != nil {
+		return h, err
+	}
+	if h.Followers, err = s.q.Followers(ctx, id); err != nil {
+		return h, fmt.Errorf("followers of run %d: %w", id, err)
 	}
 	if h.Actions, err = s.q.ActionsOfRun(ctx, id); err != nil {
 		return h, fmt.Errorf("actions on run %d: %w", id, err)

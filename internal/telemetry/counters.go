@@ -172,7 +172,8 @@ const EndFingerprintReturns = "fingerprint_returns"
 // created for it.
 var skips = map[string]PRSkipReason{
 	"pull_request_closed": PRExistsClosed, "pull_request_open": PRFingerprint, "branch_taken": PRBranchTaken,
-	"stale": PRStale, "branch_deleted": PRStale, "digest_mismatch": PRDigest,
+	"stale": PRStale, "branch_deleted": PRStale, "digest_mismatch": PRDigest, "incident": PRIncident, "green": PRGreen,
+	"person_fixing": PRPersonFixing, "suggested": PRSuggested, "suggested_before": PRSuggested, "suggest_mode": PRSuggested,
 }
 
 // EndedWithoutPullRequest counts a run's end by its reason, if that is one of the reasons to create no pull request.

@@ -57,6 +57,7 @@ const (
 	ThrottleBackoff     ThrottleReason = "backoff"
 	ThrottleCooldown    ThrottleReason = "cooldown"
 	ThrottleDependency  ThrottleReason = "dependency"
+	ThrottlePRCap       ThrottleReason = "pr_cap" // one more pull request or comment would be too many just now
 
 	LoopMaxAttempts LoopReason = "max_attempts" // every attempt has been used
 	LoopOwnBranch   LoopReason = "own_branch"   // a failure of the agent's own branch
@@ -70,6 +71,10 @@ const (
 	PRBranchTaken  PRSkipReason = "branch_taken"  // our branch's name holds somebody else's commits: left alone
 	PRStale        PRSkipReason = "stale"         // the branch moved, or a newer claim of the run exists
 	PRDigest       PRSkipReason = "digest"        // the diff is not the one that was checked
+	PRIncident     PRSkipReason = "incident"      // a pull request elsewhere stands for the same error and change
+	PRGreen        PRSkipReason = "green"         // the failing commit is green meanwhile
+	PRPersonFixing PRSkipReason = "person_fixing" // a person's pull request changes the same lines
+	PRSuggested    PRSkipReason = "suggested"     // the patch was written into a comment, or held back from it
 
 	RejectUnsigned     RejectReason = "unsigned"
 	RejectBadSignature RejectReason = "bad_signature"
@@ -173,9 +178,9 @@ func Metrics() []Metric {
 		{WebhookDeduped, counter, "", "Deliveries that repeat one that is known.", reason(words(DedupStreamWindow, DedupDeliveryID, DedupBody, DedupCoalesced)...)},
 		{RunsSkipped, counter, "", "Times that a run's pipeline did not run.", reason(words(SkipIgnored, SkipStale, SkipLocked, SkipDecline)...)},
 		{Retry, counter, "", "Attempts that were followed by another one.", reason(words(RetryTransient, RetryCrash, RetryPublish)...)},
-		{Throttled, counter, "", "Times that a run was made to wait.", reason(words(ThrottleRateLimited, ThrottleNoSlot, ThrottleBackoff, ThrottleCooldown, ThrottleDependency)...)},
+		{Throttled, counter, "", "Times that a run was made to wait.", reason(words(ThrottleRateLimited, ThrottleNoSlot, ThrottleBackoff, ThrottleCooldown, ThrottleDependency, ThrottlePRCap)...)},
 		{LoopBlocked, counter, "", "Times that a guard against loops stopped something.", reason(words(LoopMaxAttempts, LoopOwnBranch, LoopOwnAuthor, LoopFingerprint)...)},
-		{PRCreateSkipped, counter, "", "Fixes for which no pull request was created.", reason(words(PRExistsOpen, PRExistsClosed, PRExistsMerged, PRFingerprint, PRBranchTaken, PRStale, PRDigest)...)},
+		{PRCreateSkipped, counter, "", "Fixes for which no pull request was created.", reason(words(PRExistsOpen, PRExistsClosed, PRExistsMerged, PRFingerprint, PRBranchTaken, PRStale, PRDigest, PRIncident, PRGreen, PRPersonFixing, PRSuggested)...)},
 		{WebhookRejected, counter, "", "Webhook requests that were refused.", reason(words(RejectUnsigned, RejectBadSignature, RejectStale, RejectBadHeader, RejectMalformed, RejectTooLarge, RejectTimeout, RejectAddress, RejectBusy, RejectUnavailable)...)},
 		{RunsEnded, counter, "", "Runs that ended, by the state that they ended in.", []Label{{"ending", words(EndingPublished, EndingDeclined, EndingBlocked, EndingSuperseded, EndingCancelled)}}},
 		{StageDuration, histogram, "s", "Time that a stage of the fix pipeline took.", []Label{

@@ -58,7 +58,9 @@ func (s *Service) follow(ctx context.Context, at Target, holder db.Publication) 
 		switch {
 		case !ours(&holder, pr):
 		case pr.State == forge.Open:
-			return stands(pr), nil
+			e := stands(pr)
+			e.leader = holder.RunID
+			return e, nil
 		case pr.Merged:
 			now = store.PRMerged
 		}

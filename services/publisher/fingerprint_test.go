@@ -7,7 +7,6 @@ import (
 	"github.com/sre-agent/sre-agent/internal/forge/forgetest"
 	"github.com/sre-agent/sre-agent/internal/store"
 	"github.com/sre-agent/sre-agent/internal/telemetry"
-	"github.com/sre-agent/sre-agent/streams"
 )
 
 // again makes the same trouble come back on a new commit: another run with the same fingerprint.
@@ -137,7 +136,7 @@ func TestAPersonsPullRequestFromOurBranchNameIsNeverOurs(t *testing.T) {
 			r := newRig(t)
 			if tc.intent {
 				hit := r.failOnce(forgetest.Fault{Status: 500}, pushing)
-				r.Handle(t.Context(), &streams.Message{Type: streams.TypeFix, RunID: r.run.ID})
+				r.Handle(t.Context(), r.bell(r.run.ID))
 				r.exec("update runs set not_before = now() where state = 'fixed'")
 				r.forge.SetFault(nil)
 				if pub, err := r.st.Publication(t.Context(), r.run.ID); !hit() || err != nil || pub == nil || pub.State != store.PubIntended {

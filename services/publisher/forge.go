@@ -18,6 +18,14 @@ type Forge interface {
 	AddLabels(ctx context.Context, owner, name string, number int, labels []string) error
 	BranchHead(ctx context.Context, owner, name, branch string) (string, error)
 	Comments
+	Surroundings
+}
+
+// Surroundings is what others are doing meanwhile.
+type Surroundings interface {
+	CommitChecks(ctx context.Context, owner, name, commit string) (forge.Checks, error)
+	OpenPullRequests(ctx context.Context, owner, name string) ([]forge.PullRequest, error)
+	ChangedFiles(ctx context.Context, owner, name string, number int) ([]forge.FileChange, error)
 }
 
 // Comments reads and writes the comments of a pull request.

@@ -6,6 +6,10 @@ import (
 	"testing"
 
 	"github.com/sre-agent/sre-agent/internal/forge"
+	"github.com/sre-agent/sre-agent/internal/forge/azuredevops"
+	"github.com/sre-agent/sre-agent/internal/forge/bitbucket"
+	"github.com/sre-agent/sre-agent/internal/forge/forgetest/azuretest"
+	"github.com/sre-agent/sre-agent/internal/forge/forgetest/bitbuckettest"
 	"github.com/sre-agent/sre-agent/internal/forge/forgetest/giteatest"
 	"github.com/sre-agent/sre-agent/internal/forge/forgetest/gitlabtest"
 	"github.com/sre-agent/sre-agent/internal/forge/forgetest/host"
@@ -63,6 +67,14 @@ func TestAFixHasOnePullRequestOnEveryForge(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	cloud, err := bitbuckettest.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	azure, err := azuretest.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, tt := range []struct {
 		name   string
 		host   *host.Host
@@ -70,6 +82,8 @@ func TestAFixHasOnePullRequestOnEveryForge(t *testing.T) {
 	}{
 		{origin.GitLab, lab.Host, gitlab.New(lab.APIURL(), host.WriteToken, nil)},
 		{origin.Gitea, tea.Host, gitea.New(tea.URL(), host.WriteToken, nil)},
+		{origin.Bitbucket, cloud.Host, bitbucket.New(cloud.APIURL(), host.WriteToken, nil)},
+		{origin.Azure, azure.Host, azuredevops.New(azure.URL(), host.WriteToken, nil)},
 		{origin.Forgejo, jo.Host, gitea.New(jo.URL(), host.WriteToken, nil)},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

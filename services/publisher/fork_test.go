@@ -162,7 +162,7 @@ func TestASignedCommitIsTheSameForEveryPublisher(t *testing.T) {
 var lost = forgetest.Fault{Drop: true, AfterEffect: true}
 
 func (r *rig) doorbell() *streams.Message {
-	return &streams.Message{Type: streams.TypeFix, RunID: r.run.ID}
+	return r.bell(r.run.ID)
 }
 
 func (r *rig) tool(name string, args ...string) {

@@ -17,6 +17,37 @@ import (
 	"github.com/sre-agent/sre-agent/streams"
 )
 
+// TestADoorbellThatIsNotOursIsRefusedAndRecorded: what is refused is a dead letter, or counted as stale; nothing is pushed.
+func TestADoorbellThatIsNotOursIsRefusedAndRecorded(t *testing.T) {
+	for name, tt := range map[string]struct {
+		forge func(*streams.Message)
+		want  string
+		stale int64
+	}{
+		"of another repository":      {func(m *streams.Message) { m.Subject = streams.FixSubject("github", "acme", "other") }, "dead(forged_doorbell)", 0},
+		"of another forge":           {func(m *streams.Message) { m.Subject = streams.FixSubject("gitlab", "acme", "hello") }, "dead(forged_doorbell)", 0},
+		"of a branch":                {func(m *streams.Message) { m.Subject = "fixes.ready.github.acme.hello.main" }, "dead(forged_doorbell)", 0},
+		"with a fence to come":       {func(m *streams.Message) { m.Fence++ }, "dead(forged_doorbell)", 0},
+		"with a fence of before":     {func(m *streams.Message) { m.Fence-- }, "done", 1},
+		"of a run that is not there": {func(m *streams.Message) { m.RunID = 999 }, "dead(unknown_run)", 0},
+		"of another kind":            {func(m *streams.Message) { m.Type = streams.TypeRun }, "dead(unexpected_type)", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			m := r.bell(r.run.ID)
+			tt.forge(m)
+			before := len(r.forge.Requests())
+			o := r.Handle(t.Context(), m)
+			if got := r.state(r.run.ID); !strings.HasPrefix(o.String(), tt.want) || got.State != "fixed" || len(r.forge.Requests()) != before {
+				t.Errorf("%s, the run is %s(%s), %d requests", o, got.State, got.Reason, len(r.forge.Requests())-before)
+			}
+			if n := r.tel.Count("sre_agent_pipeline_runs_skipped_total", "stale"); n != tt.stale {
+				t.Errorf("counted as stale %d times", n)
+			}
+		})
+	}
+}
+
 // The tests here each miss one guard of the publisher: make mutants removes it and wants them red.
 
 // sameTrouble makes a second fixed run of the first one's fingerprint, as another workflow's failure would.
@@ -88,7 +119,7 @@ func TestNothingIsPushedBeforeTheIntentIsWritten(t *testing.T) {
 	before := len(r.forge.Requests())
 	s := r.publisher()
 	s.Store = unwilling{r.st}
-	s.Handle(t.Context(), &streams.Message{Type: streams.TypeFix, RunID: r.run.ID, Fence: r.run.Fence})
+	s.Handle(t.Context(), r.bell(r.run.ID))
 	if all := r.forge.Requests(); len(all) != before {
 		t.Errorf("the forge was changed without an intent: %+v", all[before:])
 	}
@@ -139,7 +170,7 @@ func TestAPullRequestWithoutOurIntentIsNotAdopted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Handle(t.Context(), &streams.Message{Type: streams.TypeFix, RunID: r.run.ID, Fence: r.run.Fence})
+	r.Handle(t.Context(), r.bell(r.run.ID))
 	if got := r.state(r.run.ID); got.State != "blocked" || got.Reason != "branch_taken" {
 		t.Errorf("somebody else's pull request was taken: %s(%s)", got.State, got.Reason)
 	}
@@ -162,11 +193,11 @@ func (b blind) FindPullRequests(ctx context.Context, owner, name, branch string)
 func TestAPullRequestThatAppearsMeanwhileIsAdopted(t *testing.T) {
 	r := newRig(t)
 	r.failOnce(forgetest.Fault{Drop: true, AfterEffect: true}, creating)
-	r.Handle(t.Context(), &streams.Message{Type: streams.TypeFix, RunID: r.run.ID})
+	r.Handle(t.Context(), r.bell(r.run.ID))
 	r.exec("update runs set not_before = now() where state = 'fixed'")
 	s := r.publisher()
 	s.Target = r.at(blind{r.hub, new(bool)})
-	s.Handle(t.Context(), &streams.Message{Type: streams.TypeFix, RunID: r.run.ID})
+	s.Handle(t.Context(), r.bell(r.run.ID))
 	if got := r.state(r.run.ID); got.State != "published" || len(r.prs()) != 1 {
 		t.Errorf("the forge's word was not taken: %s(%s) %s, %d pull requests", got.State, got.Reason, got.Explanation, len(r.prs()))
 	}

@@ -31,6 +31,14 @@ func (s *Service) publish(ctx context.Context, r store.Run) (ending, error) {
 	if err != nil {
 		return ending{}, err
 	}
+	end, err := s.publishFix(ctx, r, fix)
+	if err != nil {
+		return expired(fix, err)
+	}
+	return end, nil
+}
+
+func (s *Service) publishFix(ctx context.Context, r store.Run, fix db.Fix) (ending, error) {
 	if err := s.review(ctx, r, fix); err != nil {
 		return ending{}, err
 	}
@@ -55,11 +63,29 @@ func (s *Service) publish(ctx context.Context, r store.Run) (ending, error) {
 	if err != nil || again != nil {
 		return orEmpty(again), err
 	}
+	report, err := evidence.Parse(fix.Evidence)
+	if err != nil {
+		return ending{}, fault.Perm("bad_evidence", err)
+	}
+	comment, why, err := s.where(ctx, r, report)
+	if err != nil {
+		return ending{}, err
+	}
 	stale, err := s.stale(ctx, at, r)
 	if err != nil || stale != nil {
 		return orEmpty(stale), err
 	}
-	pub, err := s.intend(ctx, at, r, fix, branch)
+	mended, err := s.mended(ctx, at, r, fix)
+	if err != nil || mended != nil {
+		return orEmpty(mended), err
+	}
+	if comment {
+		return s.suggest(ctx, at, r, fix, report, why)
+	}
+	pub, elsewhere, err := s.intend(ctx, at, r, fix, branch)
+	if elsewhere != nil {
+		return *elsewhere, err
+	}
 	var taken *store.FingerprintTakenError
 	if errors.As(err, &taken) {
 		return s.follow(ctx, at, taken.Holder)
@@ -69,6 +95,9 @@ func (s *Service) publish(ctx context.Context, r store.Run) (ending, error) {
 		return closedByPerson(no.PRURL), nil
 	}
 	if err != nil {
+		return ending{}, err
+	}
+	if err := s.afford(ctx, at, callsOfPullRequest); err != nil {
 		return ending{}, err
 	}
 	if err := s.push(ctx, at, r, pub); err != nil {
@@ -156,6 +185,9 @@ func receipt(state string, pr forge.PullRequest) ending {
 // stale ends a run whose branch has moved on since the failing commit: whoever pushed may have fixed it.
 func (s *Service) stale(ctx context.Context, at Target, r store.Run) (*ending, error) {
 	f := r.Failure
+	if f.FromFork() {
+		return s.staleFork(ctx, at, f)
+	}
 	head, err := at.Forge.BranchHead(ctx, at.Owner, at.Name, f.Branch)
 	switch {
 	case errors.Is(err, forge.ErrNoBranch):
@@ -170,50 +202,64 @@ func (s *Service) stale(ctx context.Context, at Target, r store.Run) (*ending, e
 	return nil, nil //nolint:nilnil // not stale
 }
 
-// intend writes the intent, with the commit's id, before anything is pushed.
-func (s *Service) intend(ctx context.Context, at Target, r store.Run, fix db.Fix, branch string) (db.Publication, error) {
+// staleFork is stale for a branch that lives in a fork: its pull request tells where it is.
+func (s *Service) staleFork(ctx context.Context, at Target, f ci.Failure) (*ending, error) {
+	pr, err := s.discussed(ctx, at, f)
+	if err != nil || pr == nil || strings.EqualFold(pr.HeadSHA, f.Commit) {
+		return nil, err
+	}
+	e := refused(run.Superseded, "stale", fmt.Sprintf("%s has moved on from the failing commit %.12s to %.12s", pr.URL, f.Commit, pr.HeadSHA))
+	return &e, nil
+}
+
+// intend writes the intent, with the commit's id, before anything is pushed; or it ends the run whose incident has its
+// pull request.
+func (s *Service) intend(ctx context.Context, at Target, r store.Run, fix db.Fix, branch string) (db.Publication, *ending, error) {
 	report, err := evidence.Parse(fix.Evidence)
 	if err != nil {
-		return db.Publication{}, fault.Perm("bad_evidence", err)
+		return db.Publication{}, nil, fault.Perm("bad_evidence", err)
+	}
+	same, err := s.incident(at, fix)
+	if err != nil {
+		return db.Publication{}, nil, err
 	}
 	id, err := s.Git.Commit(ctx, at.Place, Commit{
 		Base: fix.BaseCommit, Diff: fix.Diff, Message: commitMessage(r, fix, report), When: fix.CreatedAt,
 	})
 	if err != nil {
-		return db.Publication{}, fmt.Errorf("build the commit: %w", err)
+		return db.Publication{}, nil, fmt.Errorf("build the commit: %w", err)
 	}
-	pub, err := s.Store.Intend(ctx, r.ID, r.Fence, store.Intent{
-		Fingerprint: fingerprint(r), Digest: fix.Digest, Branch: branch, BaseBranch: r.Failure.Branch, CommitID: id,
+	pub, end, err := s.intended(ctx, at, r, func(caps store.Caps) (db.Publication, error) {
+		return s.Store.Intend(ctx, r.ID, r.Fence, store.Intent{
+			Fingerprint: fingerprint(r), Digest: fix.Digest, Branch: branch, BaseBranch: r.Failure.Branch, CommitID: id,
+			Incident: same, Window: s.Incidents, Caps: caps,
+		})
 	})
-	if err != nil {
-		return pub, err
+	if err != nil || end != nil {
+		return pub, end, err
 	}
 	if pub.CommitID != id || pub.Digest != fix.Digest || pub.Branch != branch {
-		return pub, fault.Permf("intent_mismatch", "the commit built now (%.12s) is not the one intended (%.12s)", id, pub.CommitID)
+		return pub, nil, fault.Permf("intent_mismatch", "the commit built now (%.12s) is not the one intended (%.12s)", id, pub.CommitID)
 	}
-	return pub, nil
+	return pub, nil, nil
 }
 
 // push makes sure that our branch is on the forge at our commit, and never moves anybody else's.
 func (s *Service) push(ctx context.Context, at Target, r store.Run, pub db.Publication) error {
-	head, exists, err := s.Git.RemoteHead(ctx, at.Place, pub.Branch)
+	if r.Failure.FromFork() {
+		return fault.Permf("fork", "nothing of a fork's is ever pushed")
+	}
+	err := s.Git.PushNew(ctx, at.Place, pub.CommitID, pub.Branch)
+	if errors.Is(err, ErrBranchMoved) {
+		// Somebody else's branch; or our own push got through and its reply did not.
+		head, exists, herr := s.Git.RemoteHead(ctx, at.Place, pub.Branch)
+		if herr == nil && (!exists || head != pub.CommitID) {
+			return fault.Permf("branch_taken", "the branch %s holds %.12s, which is not ours; it is left alone", pub.Branch, head)
+		}
+		err = herr
+	}
 	if err != nil {
-		return fmt.Errorf("head of %s: %w", pub.Branch, err)
-	}
-	if !exists {
-		err = s.Git.PushNew(ctx, at.Place, pub.CommitID, pub.Branch)
-		if errors.Is(err, ErrBranchMoved) {
-			// Somebody pushed in between; or our own push got through and its reply did not.
-			head, exists, err = s.Git.RemoteHead(ctx, at.Place, pub.Branch)
-		} else if err == nil {
-			head, exists = pub.CommitID, true
-		}
-		if err != nil {
-			return fmt.Errorf("push %s: %w", pub.Branch, err)
-		}
-	}
-	if !exists || head != pub.CommitID {
-		return fault.Permf("branch_taken", "the branch %s holds %.12s, which is not ours; it is left alone", pub.Branch, head)
+		return fmt.Errorf("push %s: %w", pub.Branch, err)
 	}
 	if pub.State == store.PubIntended {
 		return s.Store.Pushed(ctx, r.ID, r.Fence)

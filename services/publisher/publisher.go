@@ -17,6 +17,7 @@ import (
 
 	"github.com/sre-agent/sre-agent/internal/ci"
 	"github.com/sre-agent/sre-agent/internal/fault"
+	"github.com/sre-agent/sre-agent/internal/httpapi"
 	"github.com/sre-agent/sre-agent/internal/lease"
 	"github.com/sre-agent/sre-agent/internal/origin"
 	"github.com/sre-agent/sre-agent/internal/run"
@@ -43,6 +44,16 @@ type Store interface {
 	ClosedPublications(ctx context.Context, fingerprint string, n int32) ([]db.Publication, error)
 	SetPRState(ctx context.Context, p db.Publication, state string) error
 	GiveBackPublication(ctx context.Context, id, fence int64, g store.GiveBack) error
+	Restraint
+}
+
+// Restraint is what the judge knows of what people were asked to look at already.
+type Restraint interface {
+	OpenPublications(ctx context.Context, repository int64, n int32) ([]db.Publication, error)
+	Acceptance(ctx context.Context, repository int64, class string, days int) (store.Acceptance, error)
+	Follow(ctx context.Context, id, fence, leader int64, e store.End) error
+	IntendSuggestion(ctx context.Context, id, fence int64, n store.Suggestion) (db.Suggestion, error)
+	Suggest(ctx context.Context, id, fence int64, state, commentID string, e store.End) error
 }
 
 // Git builds the commit in a bare repository and pushes it.
@@ -92,6 +103,11 @@ type Service struct {
 	Draft bool
 	// Receipts signs what is published; nil leaves it unsigned.
 	Receipts *Receipts
+	// Caps bound the pull requests of one repository, and Writes what is written to one forge; none is no bound.
+	Caps   store.Caps
+	Writes Writes
+	// Incidents is how long a pull request stands for the same trouble elsewhere; 0 is not at all.
+	Incidents time.Duration
 }
 
 // Reviewer checks a diff once more, by itself: rules and secrets. It returns a permanent error when the diff
@@ -112,12 +128,15 @@ func (s *Service) Handle(ctx context.Context, m *streams.Message) streams.Outcom
 	if err != nil {
 		return streams.Leave(err)
 	}
-	if run.State(r.State) != run.Fixed {
+	if err := genuine(m, r); err != nil {
+		s.Log.ErrorContext(ctx, "a doorbell that nobody of ours rang", "run_id", r.ID, "subject", m.Subject, "fence", m.Fence, "error", err)
+		return streams.Dead("forged_doorbell", err)
+	}
+	if run.State(r.State) != run.Fixed || m.Fence < r.Fence {
 		s.Counters.RunSkipped(ctx, telemetry.SkipStale)
 		return streams.Done() // an old doorbell
 	}
 	token := s.Holder + "/" + uuid.NewString()
-	// The row's fence, not the doorbell's: fences grow with each try, and the row says whether one is due.
 	asked := time.Now()
 	r, refused, err := s.Store.ClaimPublication(ctx, r.ID, r.Fence, token, s.TTL)
 	if err != nil {
@@ -147,13 +166,32 @@ func (s *Service) Handle(ctx context.Context, m *streams.Message) streams.Outcom
 	return s.settle(context.WithoutCancel(ctx), r, end, err)
 }
 
+// genuine refuses a doorbell that can't be ours: for another repository than the run's, or with a fence that was never
+// issued. Where a fix goes and what it is, the row says; a doorbell can't.
+func genuine(m *streams.Message, r store.Run) error {
+	repo := r.Failure.Repository
+	if want := streams.FixSubject(r.Failure.Provider, repo.Owner, repo.Name); m.Subject != want {
+		return fmt.Errorf("run %d is rung on %q, which is not its repository's %q", r.ID, m.Subject, want)
+	}
+	if m.Fence > r.Fence {
+		return fmt.Errorf("run %d is rung with fence %d; the highest issued is %d", r.ID, m.Fence, r.Fence)
+	}
+	return nil
+}
+
 // ending is how a publication ended: with a receipt, or refused. closedPR is the address of a pull request that a
 // person closed: the fingerprint is refused from now on.
 type ending struct {
 	store.End
-	receipt  *store.Receipt
-	closedPR string
+	receipt   *store.Receipt
+	suggested *suggestion
+	closedPR  string
+	// leader is the run whose pull request stands for this one's trouble too.
+	leader int64
 }
+
+// suggestion is the comment that a fix ended in.
+type suggestion struct{ state, comment string }
 
 // settle records how the try ended. If the process dies before the commit, the next try finds the pull request
 // on the forge and adopts it.
@@ -165,17 +203,14 @@ func (s *Service) settle(ctx context.Context, r store.Run, end ending, err error
 	if errors.Is(err, store.ErrFenced) {
 		return streams.Done()
 	}
-	if err != nil && r.TransientCount >= run.MaxTransient {
+	var over *putOff
+	if err != nil && r.TransientCount >= run.MaxTransient && !errors.As(err, &over) {
 		end, err = refused(run.Blocked, run.EndDependency, s.Redact(err.Error())), nil
 	}
 	if err != nil {
 		return s.giveBack(ctx, r, err)
 	}
-	if end.receipt != nil {
-		err = s.Store.Publish(ctx, r.ID, r.Fence, *end.receipt, end.End)
-	} else {
-		err = s.Store.Refuse(ctx, r.ID, r.Fence, end.End, end.closedPR)
-	}
+	err = s.record(ctx, r, end)
 	if errors.Is(err, store.ErrFenced) {
 		return streams.Done()
 	}
@@ -186,12 +221,29 @@ func (s *Service) settle(ctx context.Context, r store.Run, end ending, err error
 	return streams.Done()
 }
 
+func (s *Service) record(ctx context.Context, r store.Run, end ending) error {
+	switch {
+	case end.receipt != nil:
+		return s.Store.Publish(ctx, r.ID, r.Fence, *end.receipt, end.End)
+	case end.suggested != nil:
+		return s.Store.Suggest(ctx, r.ID, r.Fence, end.suggested.state, end.suggested.comment, end.End)
+	case end.leader != 0:
+		return s.Store.Follow(ctx, r.ID, r.Fence, end.leader, end.End)
+	default:
+		return s.Store.Refuse(ctx, r.ID, r.Fence, end.End, end.closedPR)
+	}
+}
+
 func (s *Service) giveBack(ctx context.Context, r store.Run, cause error) streams.Outcome {
 	stopping := errors.Is(cause, context.Canceled)
 	why := s.Redact(cause.Error())
-	g := store.GiveBack{Reason: "dependency", Explanation: why, Transient: !stopping}
-	if !stopping {
-		g.Delay = run.TransientDelay(int(r.TransientCount), fault.RetryAfter(cause))
+	g := store.GiveBack{Reason: run.WaitDependency, Explanation: why, Transient: !stopping}
+	var over *putOff
+	switch {
+	case errors.As(cause, &over):
+		g = store.GiveBack{Reason: run.WaitPRCap, Explanation: why, Delay: over.after}
+	case !stopping:
+		g.Delay = rest(int(r.TransientCount), cause)
 	}
 	err := s.Store.GiveBackPublication(ctx, r.ID, r.Fence, g)
 	if errors.Is(err, store.ErrFenced) {
@@ -200,10 +252,28 @@ func (s *Service) giveBack(ctx context.Context, r store.Run, cause error) stream
 	if err != nil {
 		return streams.Leave(err)
 	}
-	s.Counters.Retry(ctx, telemetry.RetryPublish)
-	s.Log.WarnContext(ctx, "publication given back", "run_id", r.ID, "retry_in", g.Delay, "error", cause)
-	s.emit(ctx, "publication.waiting", r, "dependency", why)
+	if over != nil {
+		s.Counters.Throttled(ctx, telemetry.ThrottlePRCap)
+	} else {
+		s.Counters.Retry(ctx, telemetry.RetryPublish)
+	}
+	s.Log.WarnContext(ctx, "publication given back", "run_id", r.ID, "reason", g.Reason, "retry_in", g.Delay, "error", why)
+	s.emit(ctx, "publication.waiting", r, g.Reason, why)
 	return streams.Done()
+}
+
+// maxLimit bounds how long a forge's limit that named no time is waited for.
+const maxLimit = time.Hour
+
+// rest is how long a publication rests after its (n+1)th failure. When a forge's limit names no time, it is a minute and
+// then twice as long each time, as GitHub asks for (docs.github.com, "Best practices for using the REST API").
+func rest(n int, cause error) time.Duration {
+	d := run.TransientDelay(n, fault.RetryAfter(cause))
+	var limit *httpapi.RetryError
+	if errors.As(cause, &limit) && limit.Guessed {
+		d = max(d, min(limit.After<<min(n, 6), maxLimit))
+	}
+	return d
 }
 
 func refused(state run.State, reason, explanation string) ending {

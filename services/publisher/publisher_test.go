@@ -199,6 +199,14 @@ func (r *rig) state(id int64) store.Run {
 	return got
 }
 
+// bell is the doorbell of a run as it is now.
+func (r *rig) bell(id int64) *streams.Message {
+	r.t.Helper()
+	got := r.state(id)
+	repo := got.Failure.Repository
+	return &streams.Message{Type: streams.TypeFix, Subject: streams.FixSubject(got.Failure.Provider, repo.Owner, repo.Name), RunID: id, Fence: got.Fence}
+}
+
 // publish rings the publisher until the run has ended, as the sweeper would.
 func (r *rig) publish(s *publisher.Service) store.Run {
 	r.t.Helper()
@@ -207,7 +215,7 @@ func (r *rig) publish(s *publisher.Service) store.Run {
 		if run.State(got.State).Ended() {
 			return got
 		}
-		s.Handle(r.t.Context(), &streams.Message{Type: streams.TypeFix, RunID: got.ID, Fence: got.Fence})
+		s.Handle(r.t.Context(), r.bell(got.ID))
 		r.exec("update runs set not_before = now() where state = 'fixed'")
 	}
 	r.t.Fatalf("the run never ends: %+v", r.state(r.run.ID))
@@ -339,7 +347,7 @@ func TestACrashAnywhereStillMakesOnePullRequest(t *testing.T) {
 			})
 			dead := r.publisher()
 			dead.Store = crashing{r.st, ctx}
-			dead.Handle(ctx, &streams.Message{Type: streams.TypeFix, RunID: r.run.ID, Fence: r.run.Fence})
+			dead.Handle(ctx, r.bell(r.run.ID))
 			r.forge.SetFault(nil)
 			if ctx.Err() == nil {
 				if n == 0 {
@@ -389,7 +397,7 @@ func (c crashing) Publish(ctx context.Context, id, fence int64, rec store.Receip
 func TestAClosedPullRequestIsANo(t *testing.T) {
 	r := newRig(t)
 	r.failOnce(forgetest.Fault{Drop: true, AfterEffect: true}, creating)
-	r.Handle(t.Context(), &streams.Message{Type: streams.TypeFix, RunID: r.run.ID})
+	r.Handle(t.Context(), r.bell(r.run.ID))
 	if err := r.forge.ClosePullRequest("acme", "hello", r.prs()[0].Number); err != nil {
 		t.Fatal(err)
 	}
@@ -459,7 +467,7 @@ func TestAForgeThatIsDownCostsNothing(t *testing.T) {
 	r.forge.SetFault(func(*http.Request) *forgetest.Fault {
 		return &forgetest.Fault{Status: 503, Header: http.Header{"Retry-After": {"120"}}, Body: `{"message":"down"}`}
 	})
-	r.Handle(t.Context(), &streams.Message{Type: streams.TypeFix, RunID: r.run.ID})
+	r.Handle(t.Context(), r.bell(r.run.ID))
 	got := r.state(r.run.ID)
 	if got.State != "fixed" || got.TransientCount != 1 || got.NotBefore == nil || time.Until(*got.NotBefore) < time.Minute {
 		t.Errorf("%s, %d, due %v", got.State, got.TransientCount, got.NotBefore)
@@ -479,7 +487,7 @@ func TestManyPublishersAtOnceMakeOnePullRequest(t *testing.T) {
 		s := r.publisher()
 		go func() {
 			defer func() { done <- struct{}{} }()
-			s.Handle(t.Context(), &streams.Message{Type: streams.TypeFix, RunID: r.run.ID})
+			s.Handle(t.Context(), r.bell(r.run.ID))
 		}()
 	}
 	for range n {

@@ -10,7 +10,6 @@ import (
 	"github.com/sre-agent/sre-agent/internal/origin"
 	"github.com/sre-agent/sre-agent/internal/run"
 	"github.com/sre-agent/sre-agent/services/publisher"
-	"github.com/sre-agent/sre-agent/streams"
 )
 
 // paused is git of a publisher that is stopped for longer than its lease right before it pushes.
@@ -42,49 +41,11 @@ func TestAPublisherStoppedBetweenItsFenceAndItsPush(t *testing.T) {
 			t.Errorf("the second publisher: %s(%s) %s", got.State, got.Reason, got.Explanation)
 		}
 	}}
-	if o := first.Handle(t.Context(), &streams.Message{Type: streams.TypeFix, RunID: r.run.ID}); o.String() != "done" {
+	if o := first.Handle(t.Context(), r.bell(r.run.ID)); o.String() != "done" {
 		t.Error(o)
 	}
 	if got := r.state(r.run.ID); got.State != "published" || len(r.prs()) != 1 {
 		t.Errorf("%s(%s), %d pull requests", got.State, got.Reason, len(r.prs()))
-	}
-}
-
-// TestEveryAnswerOfTheForgeHasItsNamedEnding: what the forge may say when the pull request is created.
-func TestEveryAnswerOfTheForgeHasItsNamedEnding(t *testing.T) {
-	transient := "" // tried again, and then published
-	for name, tc := range map[string]struct {
-		fault  forgetest.Fault
-		state  string
-		reason string
-	}{
-		"401":                                  {forgetest.Fault{Status: 401, Body: `{"message":"Bad credentials"}`}, "blocked", "unauthorized"},
-		"403 without a sign of a rate limit":   {forgetest.Fault{Status: 403, Body: `{"message":"Resource not accessible by personal access token"}`}, "blocked", "forbidden"},
-		"403 archived":                         {forgetest.Fault{Status: 403, Body: `{"message":"Repository was archived so is read-only."}`}, "blocked", "repository_archived"},
-		"403 secondary limit with Retry-After": {forgetest.Fault{Status: 403, Header: http.Header{"Retry-After": {"1"}}, Body: `{"message":"You have exceeded a secondary rate limit"}`}, "published", transient},
-		"403 secondary limit without it":       {forgetest.Fault{Status: 403, Body: `{"message":"You have exceeded a secondary rate limit. Please wait a few minutes before you try again."}`}, "published", transient},
-		"404":                                  {forgetest.Fault{Status: 404, Body: `{"message":"Not Found"}`}, "blocked", "repository_not_found"},
-		"422 no commits between":               {forgetest.Fault{Status: 422, Body: `{"message":"Validation Failed","errors":[{"resource":"PullRequest","code":"custom","message":"No commits between main and sre-agent/x"}]}`}, "blocked", "no_commits_between"},
-		"422 base is gone":                     {forgetest.Fault{Status: 422, Body: `{"message":"Validation Failed","errors":[{"resource":"PullRequest","field":"base","code":"invalid"}]}`}, "blocked", "base_branch_missing"},
-		"429":                                  {forgetest.Fault{Status: 429, Header: http.Header{"Retry-After": {"1"}}, Body: `{}`}, "published", transient},
-		"500":                                  {forgetest.Fault{Status: 500}, "published", transient},
-		"503":                                  {forgetest.Fault{Status: 503}, "published", transient},
-	} {
-		t.Run(name, func(t *testing.T) {
-			r := newRig(t)
-			hit := r.failOnce(tc.fault, creating)
-			got := r.publish(r.Service)
-			want := 0
-			if tc.state == "published" {
-				want = 1
-			}
-			if !hit() || got.State != tc.state || got.Reason != tc.reason || len(r.prs()) != want {
-				t.Errorf("%s(%s) %s, %d pull requests; want %s(%s)", got.State, got.Reason, got.Explanation, len(r.prs()), tc.state, tc.reason)
-			}
-			if got.Explanation == "" {
-				t.Error("no explanation")
-			}
-		})
 	}
 }
 
@@ -103,7 +64,7 @@ func TestAForgeThatFailsForAnHourIsWaitedFor(t *testing.T) {
 	r.forge.SetFault(func(*http.Request) *forgetest.Fault { return &forgetest.Fault{Status: 500} })
 	waited, tries := time.Duration(0), 0
 	for waited < time.Hour {
-		r.Handle(t.Context(), &streams.Message{Type: streams.TypeFix, RunID: r.run.ID})
+		r.Handle(t.Context(), r.bell(r.run.ID))
 		got := r.state(r.run.ID)
 		if got.State != "fixed" {
 			t.Fatalf("after %v: %s(%s)", waited, got.State, got.Reason)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/sre-agent/sre-agent/internal/config"
 	"github.com/sre-agent/sre-agent/internal/gitpush"
+	"github.com/sre-agent/sre-agent/internal/lease"
 	"github.com/sre-agent/sre-agent/internal/minisign"
 	"github.com/sre-agent/sre-agent/internal/origin"
 	"github.com/sre-agent/sre-agent/internal/parts"
@@ -19,6 +20,7 @@ import (
 	signed "github.com/sre-agent/sre-agent/internal/receipt"
 	"github.com/sre-agent/sre-agent/internal/repoconfig"
 	"github.com/sre-agent/sre-agent/internal/scan"
+	"github.com/sre-agent/sre-agent/internal/store"
 	"github.com/sre-agent/sre-agent/streams"
 )
 
@@ -33,6 +35,7 @@ func Serve(ctx context.Context, env *program.Env) error {
 	if err != nil {
 		return fmt.Errorf("publisher: %w", err)
 	}
+	AddPlainGit(forges, cfg, mirrors)
 	scanner, err := scan.New(cfg.KnownSecrets()...)
 	if err != nil {
 		return fmt.Errorf("publisher: %w", err)
@@ -45,11 +48,20 @@ func Serve(ctx context.Context, env *program.Env) error {
 	if err != nil {
 		return fmt.Errorf("publisher: %w", err)
 	}
+	news, err := NewNews(cfg, env.Log, env.Redact.String)
+	if err != nil {
+		return fmt.Errorf("publisher: %w", err)
+	}
 	p, err := parts.OpenStore(ctx, env)
 	if err != nil {
 		return err
 	}
 	defer p.Close()
+	writes, closeWrites, err := newWrites(env)
+	if err != nil {
+		return fmt.Errorf("publisher: %w", err)
+	}
+	defer closeWrites()
 	bus, err := streams.Open(ctx, cfg, "publisher", env.Log, env.Telemetry.Traces)
 	if err != nil {
 		return err
@@ -60,6 +72,7 @@ func Serve(ctx context.Context, env *program.Env) error {
 	service := &Service{
 		Store: p.Store, Target: ViaFork(forkOwner(cfg), targets), Git: mirrors, Settings: mirrors, Review: Rules{Scanner: scanner, Policy: rules},
 		Events: bus, Counters: env.Telemetry.Counters, Log: env.Log, Holder: env.Holder, TTL: leaseOf(cfg), Redact: env.Redact.String, Draft: cfg.PullRequestDraft,
+		Caps: store.Caps{Open: cfg.OpenPullRequests, PerHour: cfg.PullRequestsPerHour}, Writes: writes, Incidents: cfg.IncidentWindow(),
 	}
 	if receipts != nil {
 		receipts.Store = p.Store
@@ -86,10 +99,32 @@ func Serve(ctx context.Context, env *program.Env) error {
 		}
 		loops.Go(func() { reruns.Loop(looping) })
 	}
+	if news != nil {
+		telling, stop := context.WithCancel(ctx)
+		var loop sync.WaitGroup
+		loop.Go(func() { news.Loop(telling, bus) })
+		defer loop.Wait()
+		defer stop()
+	}
 	return bus.Consume(ctx, streams.Worker{
 		Consumer: streams.PublisherConsumer, Workers: cfg.PublisherWorkers, Handle: service.Handle, Grace: cfg.ShutdownGrace(),
 		Ready: func(ctx context.Context) error { return errors.Join(bus.Ready(ctx), p.Ready(ctx)) },
 	})
+}
+
+// newWrites bounds what is written to forges. Redis may be away, or not there at all: publishing does not wait for it.
+func newWrites(env *program.Env) (w *ForgeWrites, closing func(), err error) {
+	cfg := env.Config
+	w = &ForgeWrites{Own: &lease.LocalQuota{Now: time.Now}, PerMinute: cfg.ForgeWritesPerMinute, PerHour: cfg.ForgeWritesPerHour, Log: env.Log}
+	if !cfg.RedisURL.IsSet() {
+		return w, func() {}, nil
+	}
+	rdb, err := parts.OpenRedis(env)
+	if err != nil {
+		return nil, nil, err
+	}
+	w.Shared = lease.NewQuota(rdb, "sre-agent:")
+	return w, func() { _ = rdb.Close() }, nil
 }
 
 // leaseOf is shorter than a runner's lease: the publication of a killed publisher has to go on within 30 s by the

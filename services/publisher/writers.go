@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/sre-agent/sre-agent/internal/config"
+	"github.com/sre-agent/sre-agent/internal/forge/azuredevops"
+	"github.com/sre-agent/sre-agent/internal/forge/bitbucket"
 	"github.com/sre-agent/sre-agent/internal/forge/gitea"
 	"github.com/sre-agent/sre-agent/internal/forge/github"
 	"github.com/sre-agent/sre-agent/internal/forge/gitlab"
@@ -20,10 +22,12 @@ func Writers(c *config.Config) (map[string]Writer, error) {
 		return nil, err
 	}
 	return map[string]Writer{
-		origin.GitHub:  hub,
-		origin.GitLab:  {Token: c.GitLabWriteToken, Forge: gitlab.New(c.GitLabAPIURL, c.GitLabWriteToken.Reveal(), nil)},
-		origin.Gitea:   {Token: c.GiteaWriteToken, Forge: gitea.New(c.GiteaURL, c.GiteaWriteToken.Reveal(), nil)},
-		origin.Forgejo: {Token: c.ForgejoWriteToken, Forge: gitea.New(c.ForgejoURL, c.ForgejoWriteToken.Reveal(), nil)},
+		origin.GitHub:    hub,
+		origin.Azure:     {Token: c.AzureDevOpsWriteToken, Forge: azuredevops.New(c.AzureDevOpsURL, c.AzureDevOpsWriteToken.Reveal(), nil)},
+		origin.Bitbucket: {Token: c.BitbucketWriteToken, Forge: bitbucket.New(c.BitbucketAPIURL, c.BitbucketWriteToken.Reveal(), nil)},
+		origin.GitLab:    {Token: c.GitLabWriteToken, Forge: gitlab.New(c.GitLabAPIURL, c.GitLabWriteToken.Reveal(), nil)},
+		origin.Gitea:     {Token: c.GiteaWriteToken, Forge: gitea.New(c.GiteaURL, c.GiteaWriteToken.Reveal(), nil)},
+		origin.Forgejo:   {Token: c.ForgejoWriteToken, Forge: gitea.New(c.ForgejoURL, c.ForgejoWriteToken.Reveal(), nil)},
 	}, nil
 }
 

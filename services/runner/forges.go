@@ -14,6 +14,7 @@ func remotes(cfg *config.Config) func(ci.Failure) (gitrepo.Remote, origin.Place,
 	tokens := map[string]config.Secret{
 		origin.GitHub: cfg.ReadToken, origin.GitLab: cfg.GitLabReadToken, origin.Gitea: cfg.GiteaReadToken, origin.Forgejo: cfg.ForgejoReadToken,
 		origin.Bitbucket: cfg.BitbucketReadToken, origin.Azure: cfg.AzureDevOpsReadToken,
+		origin.PlainGit: cfg.PlainGitReadToken,
 	}
 	return func(f ci.Failure) (gitrepo.Remote, origin.Place, error) {
 		at, err := origin.Find(forges, f)

@@ -198,7 +198,8 @@ func passing(reason string) bool {
 }
 
 func (p *FixPipeline) fixed(w *work) Result {
-	if held, mode := heldBack(w.settings.Mode); held {
+	w.report.Way = way(w)
+	if held, mode := heldBack(w.settings.Mode); held && w.report.Way == "" {
 		p.keepDiff(w)
 		res := Result{Evidence: w.report.JSON(), Fingerprint: w.fingerprint(), State: run.Declined, Reason: mode}
 		res.Explanation = fmt.Sprintf("a verified fix was made; the repository's mode is %s, so no pull request is opened", w.settings.Mode)
@@ -210,8 +211,21 @@ func (p *FixPipeline) fixed(w *work) Result {
 	res.Fix = store.Fix{
 		BaseCommit: w.run.Failure.Commit, Diff: w.diff, Digest: patch.Digest(w.diff), Fixer: w.fixPlan.Fixer,
 		Title: w.fixPlan.Title, Explanation: res.Explanation, Fingerprint: res.Fingerprint, Evidence: res.Evidence,
+		Trouble: failure.Trouble(w.alone),
 	}
 	return res
+}
+
+// way says whether the repository wants a patch in a comment: where a pull request's branch failed there is a place for one.
+func way(w *work) string {
+	f := w.run.Failure
+	onBase := f.BaseBranch == "" || f.Branch == f.BaseBranch && !f.FromFork()
+	wanted := w.settings.Mode == repoconfig.ModeSuggest ||
+		w.settings.Mode == repoconfig.ModePR && (f.FromFork() || w.settings.PullRequestBranches == repoconfig.BranchComment)
+	if onBase || !wanted {
+		return ""
+	}
+	return evidence.ByComment
 }
 
 // heldBack says whether a mode keeps a fix from being published, and the reason that the run then ends with.
@@ -259,7 +273,11 @@ func (w *work) fingerprint() string {
 	}
 	// The workflow's name: the event of a job knows no more of it.
 	f := w.run.Failure
-	return failure.Fingerprint(w.alone, f.Repository.ID, f.Branch, cmp.Or(f.WorkflowName, f.Workflow))
+	branch := f.Branch
+	if f.FromFork() { // a fork's branch of the same name is another branch
+		branch = f.HeadRepository + ":" + branch
+	}
+	return failure.Fingerprint(w.alone, f.Repository.ID, branch, cmp.Or(f.WorkflowName, f.Workflow))
 }
 
 // makeWorkDir makes the folder of one attempt. The sandbox runs under another user when the service is root: it

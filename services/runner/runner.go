@@ -30,6 +30,7 @@ type Store interface {
 	ClaimRun(ctx context.Context, c store.Claim) (claimed store.Run, refused string, err error)
 	Defer(ctx context.Context, id, fence int64, reason string, delay time.Duration) error
 	Renew(ctx context.Context, id, fence int64, holder string, ttl time.Duration) error
+	ResumeFix(ctx context.Context, id, fence int64) (store.Run, bool, error)
 	settler
 }
 
@@ -114,7 +115,28 @@ func (s *Service) Handle(ctx context.Context, m *streams.Message) streams.Outcom
 		s.Counters.RunSkipped(ctx, telemetry.SkipStale)
 		return streams.Done() // an old doorbell
 	}
+	if r.AttemptEndedAt != nil {
+		resumed, err := s.resume(ctx, r)
+		if err != nil {
+			return streams.Leave(err)
+		}
+		if resumed {
+			return streams.Done()
+		}
+	}
 	return s.take(ctx, r)
+}
+
+// resume hands a run that was put off with its verified fix back to the publisher: its work is done. If the process dies
+// before the write, the run is rung again; if it dies after it, the publisher is.
+func (s *Service) resume(ctx context.Context, r store.Run) (bool, error) {
+	r, resumed, err := s.Store.ResumeFix(ctx, r.ID, r.Fence)
+	if err != nil || !resumed {
+		return false, err
+	}
+	s.Bell.Wake() // it held a slot
+	s.ringPublisher(ctx, r)
+	return true, nil
 }
 
 // take takes lock and slot, then claims. Whatever is taken is given back in reverse order.
@@ -198,7 +220,7 @@ func (s *Service) work(ctx context.Context, r store.Run, token string, asked tim
 	// The work is over. The slot has to be free before the row says so: the next run may be rung that very moment, and
 	// would be put off for a while if its runner found no slot. The row counts as active until it is settled.
 	freeSlot()
-	return s.settle(context.WithoutCancel(ctx), r, res)
+	return s.settle(ctx, r, res)
 }
 
 // renew renews all three: claim, lock and slot.
@@ -221,8 +243,9 @@ var errStopping = errors.New("the runner is stopping")
 // settle writes an attempt's end. If the process dies before the commit the attempt has crashed; if it dies
 // after, the message comes again and finds the run moved on. When the write can't be made at all, the lease runs
 // out and the run is taken back.
-func (s *Service) settle(ctx context.Context, r store.Run, res Result) streams.Outcome {
-	err := s.persist(ctx, func() error {
+func (s *Service) settle(working context.Context, r store.Run, res Result) streams.Outcome {
+	ctx := context.WithoutCancel(working)
+	err := s.persist(working, r.ID, func() error {
 		switch {
 		case res.Err != nil:
 			return s.giveBack(ctx, r, &res)
@@ -245,9 +268,11 @@ func (s *Service) settle(ctx context.Context, r store.Run, res Result) streams.O
 	return streams.Done()
 }
 
-// persist goes on trying while the database is away, for as long as it would take to lose the run twice over: an
-// outage of the judge must not cost a result, or an attempt.
-func (s *Service) persist(ctx context.Context, write func() error) error {
+// persist goes on trying for as long as the database is away, however long that is: an outage of the judge must not
+// cost a result, or an attempt. One that answers, and does not take the write, and a shutdown are waited for as long as
+// it would take to lose the run twice over.
+func (s *Service) persist(working context.Context, id int64, write func() error) error {
+	ctx := context.WithoutCancel(working)
 	deadline := time.NewTimer(2 * s.TTL)
 	defer deadline.Stop()
 	pause := 50 * time.Millisecond
@@ -256,7 +281,10 @@ func (s *Service) persist(ctx context.Context, write func() error) error {
 		if !store.Unreachable(err) {
 			return err
 		}
-		s.Log.WarnContext(ctx, "the result is not written yet; trying again", "error", err)
+		s.Log.WarnContext(ctx, "the result is not written yet; trying again", "run_id", id, "error", err)
+		if _, rerr := s.Store.Run(ctx, id); store.Unreachable(rerr) && working.Err() == nil {
+			deadline.Reset(2 * s.TTL)
+		}
 		select {
 		case <-deadline.C:
 			return err
@@ -292,11 +320,7 @@ func (s *Service) tell(ctx context.Context, r store.Run, res Result) {
 		s.emit(ctx, "run.waiting", r, Result{Reason: "dependency", Explanation: res.Err.Error()})
 	case res.State == run.Fixed:
 		log.InfoContext(ctx, "fix verified", "fixer", res.Fix.Fixer, "digest", res.Fix.Digest)
-		repo := r.Failure.Repository
-		subject := streams.FixSubject(r.Failure.Provider, repo.Owner, repo.Name)
-		if err := s.Bell.Ring(ctx, streams.TypeFix, subject, r.ID, r.Fence, r.Rings); err != nil {
-			log.WarnContext(ctx, "publisher not rung; it will be rung again", "error", err)
-		}
+		s.ringPublisher(ctx, r)
 		s.emit(ctx, "run.fixed", r, res)
 	default:
 		if res.State == run.Declined {
@@ -306,6 +330,14 @@ func (s *Service) tell(ctx context.Context, r store.Run, res Result) {
 		s.Counters.EndedWithoutPullRequest(ctx, res.Reason, res.Fingerprint != "")
 		log.InfoContext(ctx, "run ended", "state", res.State, "reason", res.Reason, "explanation", res.Explanation)
 		s.emit(ctx, "run."+string(res.State), r, res)
+	}
+}
+
+func (s *Service) ringPublisher(ctx context.Context, r store.Run) {
+	repo := r.Failure.Repository
+	subject := streams.FixSubject(r.Failure.Provider, repo.Owner, repo.Name)
+	if err := s.Bell.Ring(ctx, streams.TypeFix, subject, r.ID, r.Fence, r.Rings); err != nil {
+		s.Log.WarnContext(ctx, "publisher not rung; it will be rung again", "run_id", r.ID, "error", err)
 	}
 }
 

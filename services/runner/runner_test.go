@@ -121,6 +121,48 @@ func TestAResultEndsTheRunOnce(t *testing.T) {
 	}
 }
 
+// A fix that had to wait is made once: the runner that is rung for it hands it back to the publisher.
+func TestARunThatWasPutOffWithItsFixIsNotWorkedOnAgain(t *testing.T) {
+	r := newRig(t)
+	m := r.rung(1)
+	executed := 0
+	diff := []byte("diff")
+	s := r.service(func(_ context.Context, got store.Run) runner.Result {
+		executed++
+		return runner.Result{State: run.Fixed, Fix: store.Fix{BaseCommit: got.Failure.Commit, Diff: diff, Digest: patch.Digest(diff), Fixer: "f", Title: "t"}}
+	})
+	rings := &belled{}
+	s.Bell = rings
+	s.Handle(t.Context(), m)
+	claimed, _, err := r.st.ClaimPublication(t.Context(), m.RunID, r.state(m.RunID).Fence, "p", time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.st.GiveBackPublication(t.Context(), m.RunID, claimed.Fence, store.GiveBack{Reason: run.WaitPRCap, Explanation: "5 are open"}); err != nil {
+		t.Fatal(err)
+	}
+	r.exec("update runs set state = 'ready', rung_at = now() where id = $1 and state = 'waiting'", m.RunID)
+	again := *m
+	again.Fence = claimed.Fence
+	s.Handle(t.Context(), &again)
+	if got := r.state(m.RunID); executed != 1 || got.State != "fixed" || got.AttemptCount != 1 || rings.fixes != 2 {
+		t.Errorf("worked on %d times: %s(%s), %d attempts, the publisher was rung %d times", executed, got.State, got.Reason, got.AttemptCount, rings.fixes)
+	}
+}
+
+// belled counts how often the publisher was rung.
+type belled struct {
+	quiet
+	fixes int
+}
+
+func (b *belled) Ring(_ context.Context, kind, _ string, _, _ int64, _ int32) error {
+	if kind == streams.TypeFix {
+		b.fixes++
+	}
+	return nil
+}
+
 func TestManyRunnersAtOnceNeverExceedTheLimitNorShareARun(t *testing.T) {
 	r := newRig(t)
 	var messages []*streams.Message

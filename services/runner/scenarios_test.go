@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/sre-agent/sre-agent/internal/patch"
 	"github.com/sre-agent/sre-agent/internal/run"
@@ -89,16 +90,30 @@ func TestALostReplyOfACommitIsNotASecondExecution(t *testing.T) {
 	}
 }
 
-// away is a store that is away for the first few writes of a result.
+var errRefused = errors.New("dial: connection refused")
+
+// away is a store that is away for the first few writes of a result; or there, and refuses them.
 type away struct {
 	*store.Store
 	refuse int
+	there  bool
+
+	refused bool // the last write
+}
+
+func (a *away) Run(ctx context.Context, id int64) (store.Run, error) {
+	if a.refused && !a.there {
+		return store.Run{}, errRefused
+	}
+	return a.Store.Run(ctx, id)
 }
 
 func (a *away) SaveFix(ctx context.Context, id, fence int64, f store.Fix) error {
 	if a.refuse--; a.refuse >= 0 {
-		return errors.New("dial: connection refused")
+		a.refused = true
+		return errRefused
 	}
+	a.refused = false
 	return a.Store.SaveFix(ctx, id, fence, f)
 }
 
@@ -106,11 +121,24 @@ func TestAResultOutlivesAnOutageOfTheDatabase(t *testing.T) {
 	r := newRig(t)
 	m := r.rung(1)
 	s := r.service(fixes)
-	s.Store = &away{Store: r.st, refuse: 3}
+	s.Store, s.TTL = &away{Store: r.st, refuse: 6}, 600*time.Millisecond // it is away for four times as long
 	if o := s.Handle(t.Context(), m); o.String() != "done" {
 		t.Fatal(o)
 	}
 	if got := r.state(m.RunID); got.State != "fixed" || got.AttemptCount != 1 {
 		t.Errorf("%s(%s), %d attempts", got.State, got.Reason, got.AttemptCount)
+	}
+}
+
+func TestAWriteThatTheDatabaseNeverTakesIsGivenUp(t *testing.T) {
+	r := newRig(t)
+	m := r.rung(1)
+	s := r.service(fixes)
+	s.Store, s.TTL = &away{Store: r.st, refuse: 1000, there: true}, 100*time.Millisecond
+	if o := s.Handle(t.Context(), m); o.String() == "done" {
+		t.Fatal(o)
+	}
+	if got := r.state(m.RunID); got.State != "running" {
+		t.Errorf("%s(%s)", got.State, got.Reason)
 	}
 }

@@ -48,13 +48,24 @@ func (p *FixPipeline) readContext(ctx context.Context, w *work) error {
 	if err := p.readSettings(ctx, w); err != nil {
 		return err
 	}
-	if w.settings.Mode == repoconfig.ModeOff {
-		return fault.Permf("mode_off", "the repository's %s says mode: off", repoconfig.Path)
+	if err := allowed(f, w.settings); err != nil {
+		return err
 	}
 	if w.files, err = w.mirror.Files(ctx, f.Commit); err != nil {
 		return err
 	}
 	return p.readLogs(ctx, w)
+}
+
+// allowed says whether the repository lets its code be worked on, before anything of it is run.
+func allowed(f ci.Failure, settings *repoconfig.Config) error {
+	if settings.Mode == repoconfig.ModeOff {
+		return fault.Permf("mode_off", "the repository's %s says mode: off", repoconfig.Path)
+	}
+	if f.FromFork() && !settings.Forks {
+		return fault.Permf("fork", "the commit is from a fork, and the repository's %s does not say forks: true", repoconfig.Path)
+	}
+	return nil
 }
 
 // readSettings reads the repository's settings from its base branch, never from the failing commit.

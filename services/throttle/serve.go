@@ -33,7 +33,7 @@ func Serve(ctx context.Context, env *program.Env) error {
 	})
 	intake := &Intake{
 		Store: p.Store, Rate: lease.NewRate(p.Redis, "sre-agent:rate:"), Events: bus, Counters: env.Telemetry.Counters, Log: env.Log,
-		PerMinute: cfg.WebhookRatePerMinute, AgentEmail: cfg.AgentEmail, Wake: sched.Wake,
+		PerMinute: cfg.WebhookRatePerMinute, Forks: cfg.ForkFailures, AgentEmail: cfg.AgentEmail, Wake: sched.Wake,
 	}
 	redeliverer, err := newRedeliverer(cfg, p.Store, lease.NewLock(p.Redis, "sre-agent:"), env.Log)
 	if err != nil {

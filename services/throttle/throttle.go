@@ -51,6 +51,8 @@ type Intake struct {
 	PerMinute int
 	// AgentEmail is the author of our own commits: their failures are not worked on.
 	AgentEmail string
+	// Forks has failures of commits that live in a fork recorded as runs; a repository's own settings decide about them.
+	Forks bool
 	// Wake tells the scheduler that a run is new.
 	Wake func()
 }
@@ -114,18 +116,19 @@ func bind(r *ci.Repository) {
 
 func (t *Intake) record(ctx context.Context, d store.Delivery, event webhook.Event) (rec store.Record, throttled bool, err error) {
 	reason := event.Reason
+	fork := event.Failure.FromFork() && !t.Forks
 	own := t.AgentEmail != "" && strings.EqualFold(event.Failure.CommitAuthor, t.AgentEmail)
 	switch {
 	case event.Kind == webhook.Failure && own:
 		reason = reasonOwnAuthor
-	case event.Kind == webhook.Failure && !event.Failure.FromFork():
+	case event.Kind == webhook.Failure && !fork:
 		start, err := t.start(ctx, event.Failure)
 		if err != nil {
 			return rec, false, err
 		}
 		rec, err = t.Store.RecordFailure(ctx, d, event.Failure, start, streams.TraceParent(ctx))
 		return rec, start.Delay > 0, err
-	case event.Kind == webhook.Success && !event.Failure.FromFork():
+	case event.Kind == webhook.Success && !fork:
 		rec, err = t.Store.RecordSuccess(ctx, d, event.Failure)
 		return rec, false, err
 	case event.Kind == webhook.Nudge:

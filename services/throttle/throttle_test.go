@@ -111,6 +111,19 @@ func failedRun(n int) []byte {
 	return githubtest.FailedRun(githubtest.Params{SHA: fmt.Sprintf("%040x", n), RunID: int64(n + 1)})
 }
 
+func TestAForksFailureIsTakenInWhereTheOperatorSaysSo(t *testing.T) {
+	r := newRig(t, 30)
+	r.Forks = true
+	fork := githubtest.FailedRun(githubtest.Params{HeadRepository: "stranger/fork"})
+	if o := r.Handle(t.Context(), message("d1", "workflow_run", fork)); o.String() != "done" {
+		t.Fatal(o)
+	}
+	got, err := r.st.Run(t.Context(), 1)
+	if err != nil || !got.Failure.FromFork() || got.State != "waiting" {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
 func TestEveryDeliveryEndsInExactlyOneRecordWithItsReason(t *testing.T) {
 	r := newRig(t, 30)
 	author := bytes.ReplaceAll(failedRun(7), []byte("octocat@github.com"), []byte("bot@agent.example"))

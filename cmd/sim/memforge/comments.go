@@ -41,3 +41,30 @@ func (f *Forge) EditComment(_ context.Context, owner, name string, number int, i
 
 // AddLabels is publisher.Forge's: nobody looks at labels here.
 func (f *Forge) AddLabels(context.Context, string, string, int, []string) error { return nil }
+
+// CommitChecks is publisher.Forge's: nothing reports here.
+func (f *Forge) CommitChecks(context.Context, string, string, string) (forge.Checks, error) {
+	return forge.ChecksNone, nil
+}
+
+// OpenPullRequests is publisher.Forge's.
+func (f *Forge) OpenPullRequests(_ context.Context, owner, name string) ([]forge.PullRequest, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	r, err := f.repo(owner, name)
+	if err != nil {
+		return nil, err
+	}
+	var out []forge.PullRequest
+	for i := len(r.Pulls) - 1; i >= 0; i-- {
+		if r.Pulls[i].State == forge.Open {
+			out = append(out, f.see(r, r.Pulls[i]))
+		}
+	}
+	return out, nil
+}
+
+// ChangedFiles is publisher.Forge's: people's pull requests change nothing of ours here.
+func (f *Forge) ChangedFiles(context.Context, string, string, int) ([]forge.FileChange, error) {
+	return nil, nil
+}

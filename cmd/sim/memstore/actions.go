@@ -33,6 +33,11 @@ func (s *Store) CancelRun(_ context.Context, id int64, a store.Actor) (store.Run
 				p.State, p.Reason, p.UpdatedAt = store.PubRefused, "cancelled", now
 			}
 		}
+		for key, n := range s.suggestions {
+			if key.run == id && n.State == store.SuggestionIntended {
+				n.State, n.Reason, n.UpdatedAt = store.SuggestionRefused, "cancelled", now
+			}
+		}
 		end(r, run.Cancelled, "cancelled", "cancelled by "+a.Who+": "+a.Why, now)
 		r.Fence++
 		return nil
@@ -75,11 +80,15 @@ func (s *Store) tryAgain(r *db.Run) error {
 		return &store.ActionError{Reason: "active"}
 	}
 	now := s.now()
+	if run.State(r.State) == run.Waiting && r.Reason == run.WaitPRCap {
+		r.NotBefore, r.UpdatedAt = ptr(now), now
+		return nil
+	}
 	r.State, r.Reason, r.Explanation, r.NotBefore = string(run.Waiting), run.WaitNew, "", ptr(now)
 	r.Fence++
 	r.Generation++
 	r.AttemptsForgiven, r.TransientCount = r.AttemptCount, 0
-	r.AttemptStartedAt, r.AttemptEndedAt, r.EndedAt, r.UpdatedAt = nil, nil, nil, now
+	r.AttemptStartedAt, r.AttemptEndedAt, r.EndedAt, r.Follows, r.UpdatedAt = nil, nil, nil, nil, now
 	return nil
 }
 
@@ -108,6 +117,7 @@ type Dump struct {
 	Deliveries   []db.Delivery
 	Attempts     []db.Attempt
 	Publications []db.Publication
+	Suggestions  []db.Suggestion
 	Refusals     []db.Refusal
 	Actions      []db.Action
 }
@@ -116,6 +126,9 @@ type Dump struct {
 func (s *Store) Dump() Dump {
 	defer s.lock()()
 	d := Dump{Runs: all(s.runs), Deliveries: all(s.deliveries), Attempts: all(s.attempts), Publications: all(s.pubs), Actions: slices.Clone(s.actions)}
+	for _, n := range s.suggestions {
+		d.Suggestions = append(d.Suggestions, *n)
+	}
 	for _, r := range s.refusals {
 		d.Refusals = append(d.Refusals, *r)
 	}

@@ -50,6 +50,12 @@ type judge interface {
 	ClosedPublications(ctx context.Context, fingerprint string, n int32) ([]db.Publication, error)
 	SetPRState(ctx context.Context, p db.Publication, state string) error
 	GiveBackPublication(ctx context.Context, id, fence int64, g store.GiveBack) error
+	ResumeFix(ctx context.Context, id, fence int64) (store.Run, bool, error)
+	OpenPublications(ctx context.Context, repository int64, n int32) ([]db.Publication, error)
+	Acceptance(ctx context.Context, repository int64, class string, days int) (store.Acceptance, error)
+	Follow(ctx context.Context, id, fence, leader int64, e store.End) error
+	IntendSuggestion(ctx context.Context, id, fence int64, n store.Suggestion) (db.Suggestion, error)
+	Suggest(ctx context.Context, id, fence int64, state, commentID string, e store.End) error
 	CancelRun(ctx context.Context, id int64, a store.Actor) (store.Run, error)
 	RetryRun(ctx context.Context, id int64, a store.Actor) (store.Run, error)
 	UnblockRun(ctx context.Context, id int64, a store.Actor) (store.Run, error)
@@ -90,6 +96,9 @@ func (s *side) verdict(err error) string {
 	var action *store.ActionError
 	var taken *store.FingerprintTakenError
 	var no *store.FingerprintRefusedError
+	var same *store.IncidentError
+	var over *store.CapError
+	var told *store.SuggestionTakenError
 	switch {
 	case err == nil:
 		return "ok"
@@ -101,6 +110,12 @@ func (s *side) verdict(err error) string {
 		return action.Reason
 	case errors.As(err, &taken):
 		return "taken by " + s.key(taken.Holder.RunID)
+	case errors.As(err, &same):
+		return "incident of " + s.key(same.Holder.RunID)
+	case errors.As(err, &over):
+		return fmt.Sprint("capped ", over.Standing, over.Recent, over.Full, int(over.After.Round(time.Minute).Minutes()))
+	case errors.As(err, &told):
+		return "told by " + s.key(told.Holder.RunID)
 	case errors.As(err, &no):
 		return "refused by " + no.PRURL
 	default:
@@ -121,6 +136,7 @@ const pass = `begin; set local session_replication_role = replica;
 	update runs set not_before = not_before - interval '%[1]d minutes', rung_at = rung_at - interval '%[1]d minutes',
 		lease_expires_at = lease_expires_at - interval '%[1]d minutes', attempt_started_at = attempt_started_at - interval '%[1]d minutes',
 		attempt_ended_at = attempt_ended_at - interval '%[1]d minutes';
+	update publications set created_at = created_at - interval '%[1]d minutes';
 	update attempts set started_at = started_at - interval '%[1]d minutes', ended_at = ended_at - interval '%[1]d minutes';
 	update turns set due = due - interval '%[1]d minutes'; commit`
 
@@ -130,11 +146,13 @@ const dump = `select 'run ' || run_key || ' ' || state || '(' || reason || ') fe
 		|| ' lease ' || coalesce(round(extract(epoch from lease_expires_at - now()) / 60)::text, '-')
 		|| ' began ' || coalesce(round(extract(epoch from attempt_started_at - now()) / 60)::text, '-')
 		|| ' over ' || coalesce(round(extract(epoch from attempt_ended_at - now()) / 60)::text, '-') || ' ended ' || (ended_at is not null)
-		|| ' ' || explanation from runs
+		|| ' ' || explanation || ' follows ' || coalesce((select l.run_key from runs l where l.id = runs.follows), '-') from runs
 	union all select 'attempt ' || run_key || ' ' || attempts.fence || ' number ' || coalesce(number::text, '-') || ' ' || coalesce(outcome, '-') || ' ' || attempts.reason
 		from attempts join runs on runs.id = run_id
 	union all select 'publication ' || run_key || ' ' || p.generation || ' ' || p.state || '(' || p.reason || ') ' || coalesce(pr_url, '-') || ' ' || pr_state
 		|| ' ' || p.fingerprint || ' ' || commit_id from publications p join runs on runs.id = run_id
+	union all select 'suggestion ' || run_key || ' ' || n.generation || ' ' || n.state || '(' || n.reason || ') ' || n.pr_url || ' ' || coalesce(n.comment_id, '-') || ' ' || n.fingerprint
+		from suggestions n join runs on runs.id = run_id
 	union all select 'delivery ' || delivery_id || ' ' || outcome || '(' || deliveries.reason || ') ' || coalesce(run_key, '-')
 		from deliveries left join runs on runs.id = run_id
 	union all select 'refusal ' || refusals.fingerprint || ' ' || run_key || ' ' || pr_url || ' ' || (lifted_at is not null) from refusals join runs on runs.id = run_id
@@ -157,18 +175,29 @@ func memDump(m *memstore.Store, now time.Time) []string {
 		return fmt.Sprint(int(at.Sub(now).Round(time.Minute).Minutes()))
 	}
 	keys := map[int64]string{}
-	var out []string
 	for _, r := range d.Runs {
 		keys[r.ID] = r.RunKey
-		out = append(out, fmt.Sprintf("run %s %s(%s) fence %d attempts %d transient %d rings %d generation %d forgiven %d holder %s fingerprint %s due %s lease %s began %s over %s ended %t %s",
+	}
+	follows := func(r db.Run) string {
+		if r.Follows == nil {
+			return "-"
+		}
+		return keys[*r.Follows]
+	}
+	var out []string
+	for _, r := range d.Runs {
+		out = append(out, fmt.Sprintf("run %s %s(%s) fence %d attempts %d transient %d rings %d generation %d forgiven %d holder %s fingerprint %s due %s lease %s began %s over %s ended %t %s follows %s",
 			r.RunKey, r.State, r.Reason, r.Fence, r.AttemptCount, r.TransientCount, r.Rings, r.Generation, r.AttemptsForgiven, orDash(r.Holder), orDash(r.Fingerprint),
-			minutes(r.NotBefore), minutes(r.LeaseExpiresAt), minutes(r.AttemptStartedAt), minutes(r.AttemptEndedAt), r.EndedAt != nil, r.Explanation))
+			minutes(r.NotBefore), minutes(r.LeaseExpiresAt), minutes(r.AttemptStartedAt), minutes(r.AttemptEndedAt), r.EndedAt != nil, r.Explanation, follows(r)))
 	}
 	for _, a := range d.Attempts {
 		out = append(out, fmt.Sprintf("attempt %s %d number %s %s %s", keys[a.RunID], a.Fence, orDash(a.Number), orDash(a.Outcome), a.Reason))
 	}
 	for _, p := range d.Publications {
 		out = append(out, fmt.Sprintf("publication %s %d %s(%s) %s %s %s %s", keys[p.RunID], p.Generation, p.State, p.Reason, orDash(p.PrUrl), p.PrState, p.Fingerprint, p.CommitID))
+	}
+	for _, n := range d.Suggestions {
+		out = append(out, fmt.Sprintf("suggestion %s %d %s(%s) %s %s %s", keys[n.RunID], n.Generation, n.State, n.Reason, n.PrUrl, orDash(n.CommentID), n.Fingerprint))
 	}
 	for _, x := range d.Deliveries {
 		key := "-"
@@ -206,7 +235,7 @@ func TestTheDoubleJudgesAsPostgreSQLDoes(t *testing.T) {
 	}
 	t.Cleanup(st.Close)
 	rapid.Check(t, func(rt *rapid.T) {
-		if _, err := st.Pool().Exec(t.Context(), "truncate run_names, greens, deliveries, attempts, fixes, publications, refusals, actions, runs, repositories, turns cascade"); err != nil {
+		if _, err := st.Pool().Exec(t.Context(), "truncate run_names, greens, deliveries, attempts, fixes, publications, suggestions, refusals, actions, runs, repositories, turns cascade"); err != nil {
 			rt.Fatal(err)
 		}
 		r := &rig{st: st, real: &side{st, map[string]int64{}}}
@@ -504,17 +533,51 @@ func (r *rig) writes() map[string]func(*rapid.T) func(s *side, id, fence int64) 
 		},
 		"intend": func(rt *rapid.T) func(*side, int64, int64) error {
 			commit := fmt.Sprintf("%040d", rapid.IntRange(1, 2).Draw(rt, "commit"))
+			incident := rapid.SampledFrom([]string{"", "", "x", "y"}).Draw(rt, "incident")
+			caps := store.Caps{Open: rapid.IntRange(0, 2).Draw(rt, "open"), PerHour: rapid.IntRange(0, 2).Draw(rt, "an hour")}
 			return func(s *side, id, fence int64) error {
 				row, _ := s.Run(ctx, id)
 				i := store.Intent{Digest: "d", Branch: "sre-agent/x", BaseBranch: "main", CommitID: commit}
 				if row.Fingerprint != nil {
 					i.Fingerprint = *row.Fingerprint
 				}
+				i.Incident, i.Window, i.Caps = incident, time.Hour, caps
 				p, err := s.Intend(ctx, id, fence, i)
 				if err == nil && p.CommitID == "" {
 					return errors.New("an intent without a commit")
 				}
 				return err
+			}
+		},
+		"wait for a cap": func(rt *rapid.T) func(*side, int64, int64) error {
+			g := store.GiveBack{Reason: run.WaitPRCap, Explanation: "full", Delay: hours(rt, "delay")}
+			return func(s *side, id, fence int64) error { return s.GiveBackPublication(ctx, id, fence, g) }
+		},
+		"resume": func(*rapid.T) func(*side, int64, int64) error {
+			return func(s *side, id, fence int64) error {
+				got, resumed, err := s.ResumeFix(ctx, id, fence)
+				if err == nil && resumed != (got.State == "fixed") {
+					return errors.New("resumed, and not fixed")
+				}
+				if err == nil && !resumed {
+					return store.ErrFenced
+				}
+				return err
+			}
+		},
+		"follow": func(rt *rapid.T) func(*side, int64, int64) error {
+			leader := rapid.SampledFrom(r.keys).Draw(rt, "leader")
+			return func(s *side, id, fence int64) error {
+				return s.Follow(ctx, id, fence, s.ids[leader], store.End{State: run.Superseded, Reason: "incident"})
+			}
+		},
+		"intend suggestion": func(rt *rapid.T) func(*side, int64, int64) error {
+			n := store.Suggestion{Digest: "d", PRNumber: 1, PRURL: cmp.Or(url.Draw(rt, "url"), "https://forge/3"), Mark: strings.Repeat("a", 32)}
+			return func(s *side, id, fence int64) error { _, err := s.IntendSuggestion(ctx, id, fence, n); return err }
+		},
+		"suggest": func(*rapid.T) func(*side, int64, int64) error {
+			return func(s *side, id, fence int64) error {
+				return s.Suggest(ctx, id, fence, store.SuggestionPosted, "1", store.End{State: run.Published, Reason: "suggested"})
 			}
 		},
 		"pushed": func(*rapid.T) func(*side, int64, int64) error {
@@ -571,9 +634,12 @@ func (r *rig) read(rt *rapid.T) {
 		url, uerr := s.Refused(ctx, fp)
 		n, nerr := s.Merged(ctx, fp)
 		closed, cerr := s.ClosedPublications(ctx, fp, 2)
+		row, _ := s.Run(ctx, s.ids[key])
+		open, oerr := s.OpenPublications(ctx, row.RepositoryID, 2)
+		liked, lerr := s.Acceptance(ctx, row.RepositoryID, "", 30)
 		known, kerr := s.KnownDeliveries(ctx, "github", []string{"d1", "d2", "d99"})
 		_, missing := s.Run(ctx, 1<<40)
-		return fmt.Sprint(p != nil, s.verdict(perr), f.Digest, f.Generation, s.verdict(ferr), url, s.verdict(uerr), n, s.verdict(nerr), len(closed), s.verdict(cerr), known, s.verdict(kerr), s.verdict(missing))
+		return fmt.Sprint(p != nil, s.verdict(perr), f.Digest, f.Generation, s.verdict(ferr), url, s.verdict(uerr), n, s.verdict(nerr), len(closed), s.verdict(cerr), len(open), s.verdict(oerr), liked, s.verdict(lerr), known, s.verdict(kerr), s.verdict(missing))
 	})
 }
 

@@ -40,6 +40,7 @@ type Store struct {
 	pubs        []*db.Publication
 	byPub       map[generation]*db.Publication
 	refusals    map[string]*db.Refusal
+	suggestions map[generation]*db.Suggestion
 	actions     []db.Action
 	checkpoints map[string]int64
 	names       map[string]int64     // runs by their further names
@@ -52,7 +53,7 @@ type Store struct {
 func New(clock func() time.Time, off guard.Off) *Store {
 	return &Store{
 		clock: clock, off: off, byDelivery: map[deliveryKey]*db.Delivery{}, fixes: map[generation]*db.Fix{},
-		byPub: map[generation]*db.Publication{}, refusals: map[string]*db.Refusal{}, checkpoints: map[string]int64{}, names: map[string]int64{}, greens: map[string]time.Time{}, slotLimit: 1 << 30,
+		byPub: map[generation]*db.Publication{}, refusals: map[string]*db.Refusal{}, suggestions: map[generation]*db.Suggestion{}, checkpoints: map[string]int64{}, names: map[string]int64{}, greens: map[string]time.Time{}, slotLimit: 1 << 30,
 	}
 }
 

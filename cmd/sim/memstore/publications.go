@@ -86,6 +86,9 @@ func (s *Store) Intend(_ context.Context, id, fence int64, i store.Intent) (db.P
 	if r.Fingerprint != nil {
 		fingerprint = *r.Fingerprint
 	}
+	if err := s.restrain(r, fingerprint, i); err != nil {
+		return db.Publication{}, err
+	}
 	if s.off.On(guard.StoreFingerprint) {
 		for _, p := range s.pubs {
 			if stands(p, fingerprint) {
@@ -102,6 +105,7 @@ func (s *Store) Intend(_ context.Context, id, fence int64, i store.Intent) (db.P
 	p := &db.Publication{
 		RunID: id, Generation: r.Generation, Fingerprint: fingerprint, Digest: i.Digest, Branch: i.Branch, BaseBranch: i.BaseBranch,
 		CommitID: i.CommitID, State: store.PubIntended, PrState: store.PRNone, CreatedAt: now, UpdatedAt: now,
+		RepositoryID: r.RepositoryID, Incident: i.Incident,
 	}
 	s.pubs = append(s.pubs, p)
 	s.byPub[key] = p
@@ -148,9 +152,16 @@ func (s *Store) Publish(_ context.Context, id, fence int64, r store.Receipt, e s
 // Refuse is store.Store.Refuse.
 func (s *Store) Refuse(_ context.Context, id, fence int64, e store.End, closedPR string) error {
 	defer s.lock()()
+	return s.refuse(id, fence, e, closedPR)
+}
+
+func (s *Store) refuse(id, fence int64, e store.End, closedPR string) error {
 	r := s.held(id, fence, run.Running, run.Publishing)
 	if r == nil {
 		return store.ErrFenced
+	}
+	if n := s.suggestions[generation{id, r.Generation}]; n != nil && n.State == store.SuggestionIntended {
+		n.State, n.Reason, n.UpdatedAt = store.SuggestionRefused, e.Reason, s.now()
 	}
 	s.advance(id, fence, store.PubRefused, e.Reason, nil, nil, store.PRNone)
 	s.endRun(r, e)
@@ -224,6 +235,10 @@ func (s *Store) GiveBackPublication(_ context.Context, id, fence int64, g store.
 	r := s.held(id, fence, run.Publishing)
 	if r == nil {
 		return store.ErrFenced
+	}
+	if g.Reason == run.WaitPRCap {
+		s.waitForCap(r, g)
+		return nil
 	}
 	s.giveBackPublication(r, g)
 	return nil

@@ -217,6 +217,22 @@ func (f forgeOf) AddLabels(ctx context.Context, owner, name string, number int, 
 	return f.p.step(ctx, op{dep: hub, name: "add labels"}, func() error { return f.p.w.forge.AddLabels(ctx, owner, name, number, labels) })
 }
 
+func (f forgeOf) CommitChecks(ctx context.Context, owner, name, commit string) (forge.Checks, error) {
+	return call(ctx, f.p, op{dep: hub, name: "checks"}, func() (forge.Checks, error) { return f.p.w.forge.CommitChecks(ctx, owner, name, commit) })
+}
+
+func (f forgeOf) OpenPullRequests(ctx context.Context, owner, name string) ([]forge.PullRequest, error) {
+	return call(ctx, f.p, op{dep: hub, name: "open pull requests"}, func() ([]forge.PullRequest, error) {
+		return f.p.w.forge.OpenPullRequests(ctx, owner, name)
+	})
+}
+
+func (f forgeOf) ChangedFiles(ctx context.Context, owner, name string, number int) ([]forge.FileChange, error) {
+	return call(ctx, f.p, op{dep: hub, name: "changed files"}, func() ([]forge.FileChange, error) {
+		return f.p.w.forge.ChangedFiles(ctx, owner, name, number)
+	})
+}
+
 func (g gitOf) Commit(ctx context.Context, at origin.Place, c publisher.Commit) (string, error) {
 	return call(ctx, g.p, op{dep: hub, name: "build commit"}, func() (string, error) { return g.p.w.forge.Commit(ctx, at, c) })
 }

@@ -138,7 +138,7 @@ func throttleGuards() []Guard {
 	return []Guard{
 		{
 			Name: "fork-ignored", Promise: "I11", What: "a fork's failure makes no run",
-			Edits: []Edit{{throttleFile, "func (t *Intake) record(", "case event.Kind == webhook.Failure && !event.Failure.FromFork():", "case event.Kind == webhook.Failure:"}},
+			Edits: []Edit{{throttleFile, "func (t *Intake) record(", "case event.Kind == webhook.Failure && !fork:", "case event.Kind == webhook.Failure:"}},
 			Pkg:   throttlePkg, Run: records, Says: "want ignored(fork)",
 		},
 		{

@@ -10,7 +10,7 @@ func publisherGuards() []Guard {
 		{
 			Name: "looks-before-it-creates", Promise: "I2", What: "a pull request of the branch is looked for, in every state, before anything is done",
 			Edits: []Edit{{
-				publishFile, "func (s *Service) publish(",
+				publishFile, "func (s *Service) publishFix(",
 				"found, err := s.existing(ctx, at, r, branch)\n\tif err != nil || found != nil {", "found, err := (*ending)(nil), error(nil)\n\tif err != nil || found != nil {",
 			}},
 			Pkg: publisherPkg, Run: "TestAClosedPullRequestIsANo", Says: "published(), 2 pull requests", Sim: "forge.find",
@@ -60,7 +60,7 @@ func publisherGuards() []Guard {
 		{
 			Name: "reopened-stands", Promise: "I2", What: "a closed pull request that a person opened again stands for its trouble",
 			Edits: []Edit{{
-				publishFile, "func (s *Service) publish(",
+				publishFile, "func (s *Service) publishFix(",
 				"again, err := s.reopened(ctx, at, r)\n", "again, err := (*ending)(nil), error(nil)\n",
 			}},
 			Pkg: publisherPkg, Run: "TestAPullRequestThatAPersonOpenedAgainStandsForItsTrouble", Says: "published(), 2 pull requests",
@@ -79,7 +79,7 @@ func publisherGuards() []Guard {
 		},
 		{
 			Name: "foreign-commit", Promise: "I2", What: "a branch with somebody else's commit is left alone",
-			Edits: []Edit{{publishFile, "func (s *Service) push(", "if !exists || head != pub.CommitID {", "if !exists {"}},
+			Edits: []Edit{{publishFile, "func (s *Service) push(", "(!exists || head != pub.CommitID)", "!exists"}},
 			Pkg:   publisherPkg, Run: "TestABranchWithSomebodyElsesCommitIsLeftAlone", Says: "1 pull requests",
 		},
 		{
@@ -90,10 +90,45 @@ func publisherGuards() []Guard {
 		{
 			Name: "intent-before-push", Promise: "I2", What: "the intent is written before anything is pushed",
 			Edits: []Edit{{
-				publishFile, "func (s *Service) intend(", "\tpub, err := s.Store.Intend(",
-				"\tif err := s.Git.PushNew(ctx, r.Failure.Repository, id, branch); err != nil && !errors.Is(err, ErrBranchMoved) {\n\t\treturn db.Publication{}, err\n\t}\n\tpub, err := s.Store.Intend(",
+				publishFile, "func (s *Service) intend(", "\tpub, end, err := s.intended(",
+				"\tif err := s.Git.PushNew(ctx, at.Place, id, branch); err != nil && !errors.Is(err, ErrBranchMoved) {\n\t\treturn db.Publication{}, nil, err\n\t}\n\tpub, end, err := s.intended(",
 			}},
 			Pkg: publisherPkg, Run: "TestNothingIsPushedBeforeTheIntentIsWritten", Says: "the forge was changed without an intent",
+		},
+		{
+			Name: "caps-under-lock", Promise: "I8", What: "a repository's pull requests are counted and begun under one lock",
+			Edits: []Edit{{
+				"migrations/00008_restraint.sql", "", "perform pg_advisory_xact_lock(hashtextextended('intents of ' || its.repository_id, 2));", "perform pg_sleep(0.1);",
+			}},
+			Pkg: storePkg, Run: "TestTwoPublishersCanNotBothPassACap", Says: "passed a cap of 2",
+		},
+		{
+			Name: "put-off-keeps-its-fix", Promise: "I3", What: "a run that was put off with its fix is not worked on again",
+			Edits: []Edit{{"services/runner/runner.go", "func (s *Service) Handle(", "if r.AttemptEndedAt != nil {", "if r.AttemptEndedAt == nil {"}},
+			Pkg:   "./services/runner", Run: "TestARunThatWasPutOffWithItsFixIsNotWorkedOnAgain", Says: "worked on 2 times",
+		},
+		{
+			Name: "fork-never-pushed", Promise: "I11", What: "a fork's failure leads to a comment at most",
+			Edits: []Edit{{"services/publisher/where.go", "func (s *Service) where(", "if r.Failure.FromFork() || report.Way == evidence.ByComment {", "if report.Way == evidence.ByComment {"}},
+			Pkg:   publisherPkg, Run: "TestAForksFailureLeadsToACommentAtMost", Says: "blocked(fork)",
+		},
+		{
+			Name: "fork-refused-at-the-push", Promise: "I11", What: "what is a fork's is refused at the push too",
+			Edits: []Edit{
+				{"services/publisher/where.go", "func (s *Service) where(", "if r.Failure.FromFork() || report.Way == evidence.ByComment {", "if report.Way == evidence.ByComment {"},
+				{publishFile, "func (s *Service) push(", "if r.Failure.FromFork() {", "if r.Failure.FromFork() && false {"},
+			},
+			Pkg: publisherPkg, Run: "TestAForksFailureLeadsToACommentAtMost", Says: "want published(suggested)",
+		},
+		{
+			Name: "demotion", Promise: "I8", What: "a class whose pull requests people refuse is only suggested",
+			Edits: []Edit{{"services/publisher/where.go", "func unwelcome(", "10*a.Refused > a.Opened", "a.Refused > a.Opened"}},
+			Pkg:   publisherPkg, Run: "TestThePairThatPeopleRefuseIsOnlySuggested", Says: "want declined(suggest_mode)",
+		},
+		{
+			Name: "forged-doorbell", Promise: "I4", What: "a doorbell for another repository than the run's is a dead letter",
+			Edits: []Edit{{"services/publisher/publisher.go", "func genuine(", "m.Subject != want {", "m.Subject == want+\"x\" {"}},
+			Pkg:   publisherPkg, Run: "TestADoorbellThatIsNotOursIsRefusedAndRecorded", Says: "done, the run is",
 		},
 		{
 			Name: "publishers-own-review", Promise: "I11", What: "the publisher checks rules and secrets by itself",

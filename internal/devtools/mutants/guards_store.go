@@ -105,7 +105,7 @@ func fenceGuards() []Guard {
 		{"give back the attempt", runsSQL, "giveBackAttempt", "fence = $4"},
 		{"wait for a retry", runsSQL, "waitForRetry", "fence = $4"},
 		{"claim the publication", pubsSQL, "claimPublication", "fence = $4"},
-		{"intend", pubsSQL, "intendPublication", "runs.fence = $6"},
+		{"intend", pubsSQL, "intendPublication", "runs.fence = $7"},
 		{"advance the publication", pubsSQL, "advancePublication", "runs.fence = $7"},
 		{"give back the publication", pubsSQL, "giveBackPublication", "fence = $5"},
 	} {

@@ -88,6 +88,11 @@ func runnerGuards() []Guard {
 			Pkg:   runnerPkg, Run: "TestStoppingHandsTheRunBackWithoutAnAttempt", Says: "1 transient",
 		},
 		{
+			Name: "outage-outlived", Promise: "I3", What: "a result waits for the database however long that is away",
+			Edits: []Edit{{runnerFile, "func (s *Service) persist(", "store.Unreachable(rerr) && working.Err() == nil", "false && working.Err() == nil && rerr == nil"}},
+			Pkg:   runnerPkg, Run: "TestAResultOutlivesAnOutageOfTheDatabase", Says: "FAIL: TestAResultOutlivesAnOutageOfTheDatabase",
+		},
+		{
 			Name: "outages-bounded", Promise: "I1", What: "a dependency that keeps failing ends the run with a reason",
 			Edits: []Edit{{runnerFile, "func (s *Service) giveBack(", "r.TransientCount >= run.MaxTransient", "r.TransientCount > run.MaxTransient"}},
 			Pkg:   runnerPkg, Run: "TestSomethingOutsideThatFailsBurnsNoAttemptAndIsBounded", Says: "waiting(dependency)",

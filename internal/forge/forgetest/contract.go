@@ -75,6 +75,9 @@ func known(schema *openapi3.Schema, value any, where string) error {
 		for name, field := range v {
 			property := schema.Properties[name]
 			if property == nil {
+				property = schema.AdditionalProperties.Schema
+			}
+			if property == nil {
 				return fmt.Errorf("%s has an unknown field %q", where, name)
 			}
 			if err := known(property.Value, field, where+"."+name); err != nil {

@@ -114,7 +114,11 @@ func TestCreateThenFindInEveryState(t *testing.T) {
 	if err := s.MergePullRequest("acme", "shop", 3); err != nil {
 		t.Fatal(err)
 	}
-	want[0].State, want[0].Merged = forge.Closed, true
+	merge, err := s.BranchHead("acme", "shop", "main")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want[0].State, want[0].Merged, want[0].MergeCommit = forge.Closed, true, merge
 	other := fix()
 	other.Head, other.Base = "fix-two", "same"
 	if _, err := c.CreatePullRequest(t.Context(), "acme", "shop", other); err != nil {

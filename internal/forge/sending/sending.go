@@ -9,6 +9,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"time"
 
@@ -27,20 +28,27 @@ type Sender struct {
 // New returns a sender. A nil hc means one with sane timeouts.
 func New(api *httpapi.Client, hc *http.Client) *Sender { return &Sender{api: api, hc: api.Guard(hc)} }
 
-// Send writes in, as JSON, to an escaped path, and reads the answer into out. Errors are classified as httpapi does.
+// Send writes in, as JSON, to an escaped path, and reads the answer into out; a nil in is no body at all. Errors are
+// classified as httpapi does.
 func (s *Sender) Send(ctx context.Context, method, path string, in, out any) error {
 	op := method + " " + path
-	body, err := json.Marshal(in)
-	if err != nil {
-		return fault.Perm("invalid_request", fmt.Errorf("%s: %w", op, err))
+	var body io.Reader
+	if in != nil {
+		raw, err := json.Marshal(in)
+		if err != nil {
+			return fault.Perm("invalid_request", fmt.Errorf("%s: %w", op, err))
+		}
+		body = bytes.NewReader(raw)
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	req, err := s.api.Prepare(ctx, method, path, nil, bytes.NewReader(body))
+	req, err := s.api.Prepare(ctx, method, path, nil, body)
 	if err != nil {
 		return err
 	}
-	req.Header.Set("Content-Type", "application/json")
+	if in != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
 	resp, err := s.hc.Do(req)
 	if err != nil {
 		return s.api.TransportError(op, err)

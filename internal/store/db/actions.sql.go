@@ -118,7 +118,7 @@ func (q *Queries) KnownDeliveries(ctx context.Context, arg KnownDeliveriesParams
 }
 
 const lockRun = `-- name: LockRun :one
-select id, run_key, repository_id, failure, state, reason, explanation, not_before, rung_at, rings, fence, attempt_count, transient_count, holder, lease_expires_at, attempt_started_at, attempt_ended_at, fingerprint, generation, attempts_forgiven, trace_parent, created_at, updated_at, ended_at, blocked_reason from runs where id = $1 for update
+select id, run_key, repository_id, failure, state, reason, explanation, not_before, rung_at, rings, fence, attempt_count, transient_count, holder, lease_expires_at, attempt_started_at, attempt_ended_at, fingerprint, generation, attempts_forgiven, trace_parent, created_at, updated_at, ended_at, blocked_reason, follows from runs where id = $1 for update
 `
 
 func (q *Queries) LockRun(ctx context.Context, id int64) (Run, error) {
@@ -150,6 +150,7 @@ func (q *Queries) LockRun(ctx context.Context, id int64) (Run, error) {
 		&i.UpdatedAt,
 		&i.EndedAt,
 		&i.BlockedReason,
+		&i.Follows,
 	)
 	return i, err
 }
@@ -198,7 +199,7 @@ func (q *Queries) SetCheckpoint(ctx context.Context, arg SetCheckpointParams) er
 const tryAgain = `-- name: TryAgain :exec
 update runs set state = 'waiting', reason = 'new', explanation = '', not_before = now(), fence = fence + 1,
     generation = generation + 1, attempts_forgiven = attempt_count, transient_count = 0,
-    attempt_started_at = null, attempt_ended_at = null, ended_at = null, updated_at = now()
+    attempt_started_at = null, attempt_ended_at = null, ended_at = null, follows = null, updated_at = now()
 where id = $1
 `
 

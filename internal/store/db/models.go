@@ -73,6 +73,7 @@ type Fix struct {
 	Title      string
 	Evidence   json.RawMessage
 	CreatedAt  time.Time
+	Trouble    string
 }
 
 type Green struct {
@@ -120,6 +121,9 @@ type Publication struct {
 	UpdatedAt      time.Time
 	Receipt        *string
 	ReceiptMinisig *string
+	RepositoryID   int64
+	Incident       string
+	RevertedAt     *time.Time
 }
 
 type Refusal struct {
@@ -182,11 +186,27 @@ type Run struct {
 	UpdatedAt        time.Time
 	EndedAt          *time.Time
 	BlockedReason    *string
+	Follows          *int64
 }
 
 type RunName struct {
 	Name  string
 	RunID int64
+}
+
+type Suggestion struct {
+	RunID       int64
+	Generation  int32
+	Fingerprint string
+	Digest      string
+	PrNumber    int64
+	PrUrl       string
+	Mark        string
+	State       string
+	Reason      string
+	CommentID   *string
+	CreatedAt   time.Time
+	UpdatedAt   time.Time
 }
 
 type Switch struct {

@@ -81,7 +81,7 @@ const claimPublication = `-- name: ClaimPublication :one
 update runs set state = 'publishing', fence = fence + 1, holder = $1::text,
     lease_expires_at = now() + make_interval(secs => $2::float8), reason = '', updated_at = now()
 where id = $3 and fence = $4 and state = 'fixed' and not_before <= now()
-returning id, run_key, repository_id, failure, state, reason, explanation, not_before, rung_at, rings, fence, attempt_count, transient_count, holder, lease_expires_at, attempt_started_at, attempt_ended_at, fingerprint, generation, attempts_forgiven, trace_parent, created_at, updated_at, ended_at, blocked_reason
+returning id, run_key, repository_id, failure, state, reason, explanation, not_before, rung_at, rings, fence, attempt_count, transient_count, holder, lease_expires_at, attempt_started_at, attempt_ended_at, fingerprint, generation, attempts_forgiven, trace_parent, created_at, updated_at, ended_at, blocked_reason, follows
 `
 
 type ClaimPublicationParams struct {
@@ -126,6 +126,7 @@ func (q *Queries) ClaimPublication(ctx context.Context, arg ClaimPublicationPara
 		&i.UpdatedAt,
 		&i.EndedAt,
 		&i.BlockedReason,
+		&i.Follows,
 	)
 	return i, err
 }
@@ -141,7 +142,7 @@ func (q *Queries) ClosePublicationsOf(ctx context.Context, prUrl string) error {
 }
 
 const closedPublications = `-- name: ClosedPublications :many
-select run_id, generation, fingerprint, digest, branch, base_branch, commit_id, state, reason, pr_number, pr_url, pr_state, created_at, updated_at, receipt, receipt_minisig from publications where fingerprint = $1::text and fingerprint <> '' and pr_state = 'closed'
+select run_id, generation, fingerprint, digest, branch, base_branch, commit_id, state, reason, pr_number, pr_url, pr_state, created_at, updated_at, receipt, receipt_minisig, repository_id, incident, reverted_at from publications where fingerprint = $1::text and fingerprint <> '' and pr_state = 'closed'
 order by updated_at desc, run_id desc limit $2
 `
 
@@ -177,6 +178,9 @@ func (q *Queries) ClosedPublications(ctx context.Context, arg ClosedPublications
 			&i.UpdatedAt,
 			&i.Receipt,
 			&i.ReceiptMinisig,
+			&i.RepositoryID,
+			&i.Incident,
+			&i.RevertedAt,
 		); err != nil {
 			return nil, err
 		}
@@ -200,7 +204,7 @@ func (q *Queries) CountMerged(ctx context.Context, fingerprint string) (int64, e
 }
 
 const fingerprintHolder = `-- name: FingerprintHolder :one
-select run_id, generation, fingerprint, digest, branch, base_branch, commit_id, state, reason, pr_number, pr_url, pr_state, created_at, updated_at, receipt, receipt_minisig from publications
+select run_id, generation, fingerprint, digest, branch, base_branch, commit_id, state, reason, pr_number, pr_url, pr_state, created_at, updated_at, receipt, receipt_minisig, repository_id, incident, reverted_at from publications
 where fingerprint = $1::text and fingerprint <> '' and state <> 'refused' and pr_state in ('none', 'open')
 `
 
@@ -225,12 +229,15 @@ func (q *Queries) FingerprintHolder(ctx context.Context, fingerprint string) (Pu
 		&i.UpdatedAt,
 		&i.Receipt,
 		&i.ReceiptMinisig,
+		&i.RepositoryID,
+		&i.Incident,
+		&i.RevertedAt,
 	)
 	return i, err
 }
 
 const getFix = `-- name: GetFix :one
-select fixes.run_id, fixes.generation, fixes.fence, fixes.base_commit, fixes.diff, fixes.digest, fixes.fixer, fixes.title, fixes.evidence, fixes.created_at from fixes join runs on runs.id = fixes.run_id and runs.generation = fixes.generation where fixes.run_id = $1
+select fixes.run_id, fixes.generation, fixes.fence, fixes.base_commit, fixes.diff, fixes.digest, fixes.fixer, fixes.title, fixes.evidence, fixes.created_at, fixes.trouble from fixes join runs on runs.id = fixes.run_id and runs.generation = fixes.generation where fixes.run_id = $1
 `
 
 func (q *Queries) GetFix(ctx context.Context, runID int64) (Fix, error) {
@@ -247,12 +254,13 @@ func (q *Queries) GetFix(ctx context.Context, runID int64) (Fix, error) {
 		&i.Title,
 		&i.Evidence,
 		&i.CreatedAt,
+		&i.Trouble,
 	)
 	return i, err
 }
 
 const getPublication = `-- name: GetPublication :one
-select publications.run_id, publications.generation, publications.fingerprint, publications.digest, publications.branch, publications.base_branch, publications.commit_id, publications.state, publications.reason, publications.pr_number, publications.pr_url, publications.pr_state, publications.created_at, publications.updated_at, publications.receipt, publications.receipt_minisig from publications join runs on runs.id = publications.run_id and runs.generation = publications.generation
+select publications.run_id, publications.generation, publications.fingerprint, publications.digest, publications.branch, publications.base_branch, publications.commit_id, publications.state, publications.reason, publications.pr_number, publications.pr_url, publications.pr_state, publications.created_at, publications.updated_at, publications.receipt, publications.receipt_minisig, publications.repository_id, publications.incident, publications.reverted_at from publications join runs on runs.id = publications.run_id and runs.generation = publications.generation
 where publications.run_id = $1
 `
 
@@ -276,6 +284,9 @@ func (q *Queries) GetPublication(ctx context.Context, runID int64) (Publication,
 		&i.UpdatedAt,
 		&i.Receipt,
 		&i.ReceiptMinisig,
+		&i.RepositoryID,
+		&i.Incident,
+		&i.RevertedAt,
 	)
 	return i, err
 }
@@ -330,11 +341,11 @@ func (q *Queries) GiveBackPublication(ctx context.Context, arg GiveBackPublicati
 }
 
 const intendPublication = `-- name: IntendPublication :one
-insert into publications (run_id, generation, fingerprint, digest, branch, base_branch, commit_id, state)
-select runs.id, runs.generation, coalesce(runs.fingerprint, ''), $1, $2, $3, $4, 'intended'
-from runs where runs.id = $5 and runs.fence = $6 and runs.state = 'publishing'
+insert into publications (run_id, generation, fingerprint, digest, branch, base_branch, commit_id, state, repository_id, incident)
+select runs.id, runs.generation, coalesce(runs.fingerprint, ''), $1, $2, $3, $4, 'intended', runs.repository_id, $5
+from runs where runs.id = $6 and runs.fence = $7 and runs.state = 'publishing'
 on conflict (run_id, generation) do update set updated_at = now()
-returning run_id, generation, fingerprint, digest, branch, base_branch, commit_id, state, reason, pr_number, pr_url, pr_state, created_at, updated_at, receipt, receipt_minisig
+returning run_id, generation, fingerprint, digest, branch, base_branch, commit_id, state, reason, pr_number, pr_url, pr_state, created_at, updated_at, receipt, receipt_minisig, repository_id, incident, reverted_at
 `
 
 type IntendPublicationParams struct {
@@ -342,6 +353,7 @@ type IntendPublicationParams struct {
 	Branch     string
 	BaseBranch string
 	CommitID   string
+	Incident   string
 	RunID      int64
 	Fence      int64
 }
@@ -353,6 +365,7 @@ func (q *Queries) IntendPublication(ctx context.Context, arg IntendPublicationPa
 		arg.Branch,
 		arg.BaseBranch,
 		arg.CommitID,
+		arg.Incident,
 		arg.RunID,
 		arg.Fence,
 	)
@@ -374,6 +387,9 @@ func (q *Queries) IntendPublication(ctx context.Context, arg IntendPublicationPa
 		&i.UpdatedAt,
 		&i.Receipt,
 		&i.ReceiptMinisig,
+		&i.RepositoryID,
+		&i.Incident,
+		&i.RevertedAt,
 	)
 	return i, err
 }
@@ -416,9 +432,9 @@ func (q *Queries) Refuse(ctx context.Context, arg RefuseParams) error {
 }
 
 const saveFix = `-- name: SaveFix :execrows
-insert into fixes (run_id, generation, fence, base_commit, diff, digest, fixer, title, evidence)
-select runs.id, runs.generation, $1, $2, $3, $4, $5, $6, $7
-from runs where runs.id = $8 and runs.fence = $1 and runs.state = 'running'
+insert into fixes (run_id, generation, fence, base_commit, diff, digest, fixer, title, evidence, trouble)
+select runs.id, runs.generation, $1, $2, $3, $4, $5, $6, $7, $8
+from runs where runs.id = $9 and runs.fence = $1 and runs.state = 'running'
 `
 
 type SaveFixParams struct {
@@ -429,6 +445,7 @@ type SaveFixParams struct {
 	Fixer      string
 	Title      string
 	Evidence   json.RawMessage
+	Trouble    string
 	RunID      int64
 }
 
@@ -441,6 +458,7 @@ func (q *Queries) SaveFix(ctx context.Context, arg SaveFixParams) (int64, error)
 		arg.Fixer,
 		arg.Title,
 		arg.Evidence,
+		arg.Trouble,
 		arg.RunID,
 	)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 )
 
 const claimRun = `-- name: ClaimRun :one
-select id, run_key, repository_id, failure, state, reason, explanation, not_before, rung_at, rings, fence, attempt_count, transient_count, holder, lease_expires_at, attempt_started_at, attempt_ended_at, fingerprint, generation, attempts_forgiven, trace_parent, created_at, updated_at, ended_at, blocked_reason from claim_run($1, $2, $3::text, $4::float8, $5::integer,
+select id, run_key, repository_id, failure, state, reason, explanation, not_before, rung_at, rings, fence, attempt_count, transient_count, holder, lease_expires_at, attempt_started_at, attempt_ended_at, fingerprint, generation, attempts_forgiven, trace_parent, created_at, updated_at, ended_at, blocked_reason, follows from claim_run($1, $2, $3::text, $4::float8, $5::integer,
     $6::integer, $7::float8, $8::float8, $9::float8)
 `
 
@@ -67,6 +67,7 @@ func (q *Queries) ClaimRun(ctx context.Context, arg ClaimRunParams) (Run, error)
 		&i.UpdatedAt,
 		&i.EndedAt,
 		&i.BlockedReason,
+		&i.Follows,
 	)
 	return i, err
 }
@@ -105,7 +106,7 @@ const createRun = `-- name: CreateRun :one
 insert into runs (run_key, repository_id, failure, state, reason, not_before, trace_parent)
 values ($1, $2, $3, 'waiting', $4, now() + make_interval(secs => $5::float8), $6)
 on conflict (run_key) do nothing
-returning id, run_key, repository_id, failure, state, reason, explanation, not_before, rung_at, rings, fence, attempt_count, transient_count, holder, lease_expires_at, attempt_started_at, attempt_ended_at, fingerprint, generation, attempts_forgiven, trace_parent, created_at, updated_at, ended_at, blocked_reason
+returning id, run_key, repository_id, failure, state, reason, explanation, not_before, rung_at, rings, fence, attempt_count, transient_count, holder, lease_expires_at, attempt_started_at, attempt_ended_at, fingerprint, generation, attempts_forgiven, trace_parent, created_at, updated_at, ended_at, blocked_reason, follows
 `
 
 type CreateRunParams struct {
@@ -154,6 +155,7 @@ func (q *Queries) CreateRun(ctx context.Context, arg CreateRunParams) (Run, erro
 		&i.UpdatedAt,
 		&i.EndedAt,
 		&i.BlockedReason,
+		&i.Follows,
 	)
 	return i, err
 }
@@ -283,7 +285,7 @@ func (q *Queries) EndRun(ctx context.Context, arg EndRunParams) (int64, error) {
 }
 
 const getRun = `-- name: GetRun :one
-select id, run_key, repository_id, failure, state, reason, explanation, not_before, rung_at, rings, fence, attempt_count, transient_count, holder, lease_expires_at, attempt_started_at, attempt_ended_at, fingerprint, generation, attempts_forgiven, trace_parent, created_at, updated_at, ended_at, blocked_reason from runs where id = $1
+select id, run_key, repository_id, failure, state, reason, explanation, not_before, rung_at, rings, fence, attempt_count, transient_count, holder, lease_expires_at, attempt_started_at, attempt_ended_at, fingerprint, generation, attempts_forgiven, trace_parent, created_at, updated_at, ended_at, blocked_reason, follows from runs where id = $1
 `
 
 func (q *Queries) GetRun(ctx context.Context, id int64) (Run, error) {
@@ -315,6 +317,7 @@ func (q *Queries) GetRun(ctx context.Context, id int64) (Run, error) {
 		&i.UpdatedAt,
 		&i.EndedAt,
 		&i.BlockedReason,
+		&i.Follows,
 	)
 	return i, err
 }
@@ -378,7 +381,7 @@ func (q *Queries) GiveBackRun(ctx context.Context, arg GiveBackRunParams) (int64
 }
 
 const listRuns = `-- name: ListRuns :many
-select runs.id, runs.run_key, runs.repository_id, runs.failure, runs.state, runs.reason, runs.explanation, runs.not_before, runs.rung_at, runs.rings, runs.fence, runs.attempt_count, runs.transient_count, runs.holder, runs.lease_expires_at, runs.attempt_started_at, runs.attempt_ended_at, runs.fingerprint, runs.generation, runs.attempts_forgiven, runs.trace_parent, runs.created_at, runs.updated_at, runs.ended_at, runs.blocked_reason, repositories.id, repositories.provider, repositories.external_id, repositories.owner, repositories.name, repositories.created_at
+select runs.id, runs.run_key, runs.repository_id, runs.failure, runs.state, runs.reason, runs.explanation, runs.not_before, runs.rung_at, runs.rings, runs.fence, runs.attempt_count, runs.transient_count, runs.holder, runs.lease_expires_at, runs.attempt_started_at, runs.attempt_ended_at, runs.fingerprint, runs.generation, runs.attempts_forgiven, runs.trace_parent, runs.created_at, runs.updated_at, runs.ended_at, runs.blocked_reason, runs.follows, repositories.id, repositories.provider, repositories.external_id, repositories.owner, repositories.name, repositories.created_at
 from runs join repositories on repositories.id = runs.repository_id
 where ($1::text = '' or runs.state = $1)
 order by runs.id desc limit $2
@@ -429,6 +432,7 @@ func (q *Queries) ListRuns(ctx context.Context, arg ListRunsParams) ([]ListRunsR
 			&i.Run.UpdatedAt,
 			&i.Run.EndedAt,
 			&i.Run.BlockedReason,
+			&i.Run.Follows,
 			&i.Repository.ID,
 			&i.Repository.Provider,
 			&i.Repository.ExternalID,
@@ -499,7 +503,7 @@ func (q *Queries) RenewLease(ctx context.Context, arg RenewLeaseParams) (int64, 
 }
 
 const takeExpired = `-- name: TakeExpired :many
-select id, run_key, repository_id, failure, state, reason, explanation, not_before, rung_at, rings, fence, attempt_count, transient_count, holder, lease_expires_at, attempt_started_at, attempt_ended_at, fingerprint, generation, attempts_forgiven, trace_parent, created_at, updated_at, ended_at, blocked_reason from runs where state in ('running', 'publishing') and lease_expires_at < now()
+select id, run_key, repository_id, failure, state, reason, explanation, not_before, rung_at, rings, fence, attempt_count, transient_count, holder, lease_expires_at, attempt_started_at, attempt_ended_at, fingerprint, generation, attempts_forgiven, trace_parent, created_at, updated_at, ended_at, blocked_reason, follows from runs where state in ('running', 'publishing') and lease_expires_at < now()
   and pg_postmaster_start_time() + make_interval(secs => $1::float8) < now()
 order by lease_expires_at limit $2 for update skip locked
 `
@@ -546,6 +550,7 @@ func (q *Queries) TakeExpired(ctx context.Context, arg TakeExpiredParams) ([]Run
 			&i.UpdatedAt,
 			&i.EndedAt,
 			&i.BlockedReason,
+			&i.Follows,
 		); err != nil {
 			return nil, err
 		}

@@ -58,7 +58,7 @@ func (q *Queries) OldestDue(ctx context.Context) (float64, error) {
 }
 
 const ringDue = `-- name: RingDue :many
-select id, run_key, repository_id, failure, state, reason, explanation, not_before, rung_at, rings, fence, attempt_count, transient_count, holder, lease_expires_at, attempt_started_at, attempt_ended_at, fingerprint, generation, attempts_forgiven, trace_parent, created_at, updated_at, ended_at, blocked_reason from ring_due($1::integer, $2::integer)
+select id, run_key, repository_id, failure, state, reason, explanation, not_before, rung_at, rings, fence, attempt_count, transient_count, holder, lease_expires_at, attempt_started_at, attempt_ended_at, fingerprint, generation, attempts_forgiven, trace_parent, created_at, updated_at, ended_at, blocked_reason, follows from ring_due($1::integer, $2::integer)
 `
 
 type RingDueParams struct {
@@ -103,6 +103,7 @@ func (q *Queries) RingDue(ctx context.Context, arg RingDueParams) ([]Run, error)
 			&i.UpdatedAt,
 			&i.EndedAt,
 			&i.BlockedReason,
+			&i.Follows,
 		); err != nil {
 			return nil, err
 		}
@@ -120,7 +121,7 @@ where id in (
     select r.id from runs r where r.state = 'fixed' and r.not_before <= now()
       and (r.rung_at is null or r.rung_at < now() - make_interval(secs => $1::float8))
     order by r.not_before limit $2 for update skip locked)
-returning id, run_key, repository_id, failure, state, reason, explanation, not_before, rung_at, rings, fence, attempt_count, transient_count, holder, lease_expires_at, attempt_started_at, attempt_ended_at, fingerprint, generation, attempts_forgiven, trace_parent, created_at, updated_at, ended_at, blocked_reason
+returning id, run_key, repository_id, failure, state, reason, explanation, not_before, rung_at, rings, fence, attempt_count, transient_count, holder, lease_expires_at, attempt_started_at, attempt_ended_at, fingerprint, generation, attempts_forgiven, trace_parent, created_at, updated_at, ended_at, blocked_reason, follows
 `
 
 type RingFixedParams struct {
@@ -164,6 +165,7 @@ func (q *Queries) RingFixed(ctx context.Context, arg RingFixedParams) ([]Run, er
 			&i.UpdatedAt,
 			&i.EndedAt,
 			&i.BlockedReason,
+			&i.Follows,
 		); err != nil {
 			return nil, err
 		}
@@ -180,7 +182,7 @@ update runs set rung_at = now(), rings = rings + 1, updated_at = now()
 where id in (
     select r.id from runs r where r.state = 'ready' and r.rung_at < now() - make_interval(secs => $1::float8)
     order by r.rung_at limit $2 for update skip locked)
-returning id, run_key, repository_id, failure, state, reason, explanation, not_before, rung_at, rings, fence, attempt_count, transient_count, holder, lease_expires_at, attempt_started_at, attempt_ended_at, fingerprint, generation, attempts_forgiven, trace_parent, created_at, updated_at, ended_at, blocked_reason
+returning id, run_key, repository_id, failure, state, reason, explanation, not_before, rung_at, rings, fence, attempt_count, transient_count, holder, lease_expires_at, attempt_started_at, attempt_ended_at, fingerprint, generation, attempts_forgiven, trace_parent, created_at, updated_at, ended_at, blocked_reason, follows
 `
 
 type RingUnclaimedParams struct {
@@ -224,6 +226,7 @@ func (q *Queries) RingUnclaimed(ctx context.Context, arg RingUnclaimedParams) ([
 			&i.UpdatedAt,
 			&i.EndedAt,
 			&i.BlockedReason,
+			&i.Follows,
 		); err != nil {
 			return nil, err
 		}

@@ -121,7 +121,7 @@ func (q *Queries) CommandsOf(ctx context.Context, arg CommandsOfParams) ([]Comma
 }
 
 const fixOfWatch = `-- name: FixOfWatch :one
-select run_id, generation, fence, base_commit, diff, digest, fixer, title, evidence, created_at from fixes where run_id = $1 and generation = $2
+select run_id, generation, fence, base_commit, diff, digest, fixer, title, evidence, created_at, trouble from fixes where run_id = $1 and generation = $2
 `
 
 type FixOfWatchParams struct {
@@ -143,12 +143,13 @@ func (q *Queries) FixOfWatch(ctx context.Context, arg FixOfWatchParams) (Fix, er
 		&i.Title,
 		&i.Evidence,
 		&i.CreatedAt,
+		&i.Trouble,
 	)
 	return i, err
 }
 
 const follower = `-- name: Follower :one
-select id, run_key, repository_id, failure, state, reason, explanation, not_before, rung_at, rings, fence, attempt_count, transient_count, holder, lease_expires_at, attempt_started_at, attempt_ended_at, fingerprint, generation, attempts_forgiven, trace_parent, created_at, updated_at, ended_at, blocked_reason from runs where fingerprint = $1::text and fingerprint <> '' and id <> $2
+select id, run_key, repository_id, failure, state, reason, explanation, not_before, rung_at, rings, fence, attempt_count, transient_count, holder, lease_expires_at, attempt_started_at, attempt_ended_at, fingerprint, generation, attempts_forgiven, trace_parent, created_at, updated_at, ended_at, blocked_reason, follows from runs where fingerprint = $1::text and fingerprint <> '' and id <> $2
   and (state, reason) in (('superseded', 'pull_request_open'), ('blocked', 'pull_request_closed'))
 order by id desc limit 1
 `
@@ -188,6 +189,7 @@ func (q *Queries) Follower(ctx context.Context, arg FollowerParams) (Run, error)
 		&i.UpdatedAt,
 		&i.EndedAt,
 		&i.BlockedReason,
+		&i.Follows,
 	)
 	return i, err
 }
@@ -385,7 +387,7 @@ func (q *Queries) OwnComment(ctx context.Context, arg OwnCommentParams) (int64, 
 }
 
 const publicationOfWatch = `-- name: PublicationOfWatch :one
-select run_id, generation, fingerprint, digest, branch, base_branch, commit_id, state, reason, pr_number, pr_url, pr_state, created_at, updated_at, receipt, receipt_minisig from publications where run_id = $1 and generation = $2
+select run_id, generation, fingerprint, digest, branch, base_branch, commit_id, state, reason, pr_number, pr_url, pr_state, created_at, updated_at, receipt, receipt_minisig, repository_id, incident, reverted_at from publications where run_id = $1 and generation = $2
 `
 
 type PublicationOfWatchParams struct {
@@ -413,6 +415,9 @@ func (q *Queries) PublicationOfWatch(ctx context.Context, arg PublicationOfWatch
 		&i.UpdatedAt,
 		&i.Receipt,
 		&i.ReceiptMinisig,
+		&i.RepositoryID,
+		&i.Incident,
+		&i.RevertedAt,
 	)
 	return i, err
 }

@@ -12,7 +12,7 @@ select * from actions where run_id = @run_id order by id;
 -- Everything but the history begins anew; the fence grows, so that whatever was on its way is refused.
 update runs set state = 'waiting', reason = 'new', explanation = '', not_before = now(), fence = fence + 1,
     generation = generation + 1, attempts_forgiven = attempt_count, transient_count = 0,
-    attempt_started_at = null, attempt_ended_at = null, ended_at = null, updated_at = now()
+    attempt_started_at = null, attempt_ended_at = null, ended_at = null, follows = null, updated_at = now()
 where id = @id;
 
 -- name: CancelRun :exec

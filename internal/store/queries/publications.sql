@@ -1,6 +1,6 @@
 -- name: SaveFix :execrows
-insert into fixes (run_id, generation, fence, base_commit, diff, digest, fixer, title, evidence)
-select runs.id, runs.generation, @fence, @base_commit, @diff, @digest, @fixer, @title, @evidence
+insert into fixes (run_id, generation, fence, base_commit, diff, digest, fixer, title, evidence, trouble)
+select runs.id, runs.generation, @fence, @base_commit, @diff, @digest, @fixer, @title, @evidence, @trouble
 from runs where runs.id = @run_id and runs.fence = @fence and runs.state = 'running';
 
 -- name: GetFix :one
@@ -15,8 +15,8 @@ returning *;
 
 -- name: IntendPublication :one
 -- The intent, written before anything is pushed. A second try adopts the first one's intent unchanged.
-insert into publications (run_id, generation, fingerprint, digest, branch, base_branch, commit_id, state)
-select runs.id, runs.generation, coalesce(runs.fingerprint, ''), @digest, @branch, @base_branch, @commit_id, 'intended'
+insert into publications (run_id, generation, fingerprint, digest, branch, base_branch, commit_id, state, repository_id, incident)
+select runs.id, runs.generation, coalesce(runs.fingerprint, ''), @digest, @branch, @base_branch, @commit_id, 'intended', runs.repository_id, @incident
 from runs where runs.id = @run_id and runs.fence = @fence and runs.state = 'publishing'
 on conflict (run_id, generation) do update set updated_at = now()
 returning *;

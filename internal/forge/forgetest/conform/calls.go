@@ -86,7 +86,7 @@ func calls(s *openedScene) []call {
 		read("Repository", func(ctx context.Context, c Client) error {
 			_, err := c.Repository(ctx, s.Owner, s.Name)
 			return err
-		}),
+		}, API),
 		write("CreatePullRequest", func(ctx context.Context, c Client) error {
 			_, err := c.CreatePullRequest(ctx, s.Owner, s.Name, s.second())
 			return err

@@ -50,6 +50,7 @@ type Feature string
 const (
 	API         Feature = "an API that is spoken over HTTP"
 	PullStates  Feature = "pull requests that people close, reopen and merge" // else PullRequest, Close and Open are unsupported
+	Repeats     Feature = "a second pull request of a commit whose first one was closed"
 	MergeCommit Feature = "the commit of a merge"
 	Drafts      Feature = "drafts"
 	Labels      Feature = "labels"

@@ -161,6 +161,13 @@ func (h *Host) id() int64 {
 
 func key(owner, name string) string { return strings.ToLower(owner + "/" + name) }
 
+// WithID is With for a repository by its number.
+func (h *Host) WithID(id int64, f func(*Repo)) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	f(h.ByID(id))
+}
+
 // With runs f under the lock on a repository, whose pull requests are up to date with its branches; nil when there is
 // no such repository.
 func (h *Host) With(owner, name string, f func(*Repo)) {

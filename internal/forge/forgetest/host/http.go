@@ -92,14 +92,17 @@ func (h *Host) route(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	cut := strings.LastIndexByte(repository, '/')
+	h.ServeGit(w, r, repository[:max(cut, 0)], repository[cut+1:], service)
+}
+
+// ServeGit answers git about a repository, for forges whose addresses have another form.
+func (h *Host) ServeGit(w http.ResponseWriter, r *http.Request, owner, name, service string) {
 	var inner string
-	if cut > 0 {
-		h.With(repository[:cut], repository[cut+1:], func(re *Repo) {
-			if re != nil {
-				inner = "/" + gitOwner(re.Owner) + "/" + re.Name + ".git/" + service
-			}
-		})
-	}
+	h.With(owner, name, func(re *Repo) {
+		if re != nil {
+			inner = "/" + gitOwner(re.Owner) + "/" + re.Name + ".git/" + service
+		}
+	})
 	if inner == "" {
 		http.Error(w, "The project you were looking for could not be found.", http.StatusNotFound)
 		return

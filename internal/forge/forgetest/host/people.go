@@ -135,7 +135,7 @@ func (h *Host) Report(owner, name, commit, check string, c forge.Checks) error {
 func (h *Host) Seen(owner, name string, url func(*Repo, *Pull) string) (seen []conform.Seen, err error) {
 	err = h.on(owner, name, func(re *Repo) error {
 		for _, p := range re.Pulls {
-			one := conform.Seen{PullRequest: p.public(url(re, p), re), Title: p.Title, Body: p.Body}
+			one := conform.Seen{PullRequest: p.public(url(re, p), re), Title: p.Title, Body: p.Body, Draft: p.Draft}
 			for _, c := range p.Comments {
 				one.Comments = append(one.Comments, forge.Comment{ID: fmt.Sprint(c.ID), Author: c.Author, Body: c.Body, At: c.At})
 			}

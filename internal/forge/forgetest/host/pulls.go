@@ -18,6 +18,7 @@ type Pull struct {
 	HeadSHA     string
 	Author      string
 	Open        bool
+	Draft       bool // where a forge has a field for it
 	Merged      bool
 	MergeCommit string
 	Labels      []string

@@ -5,9 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -117,6 +120,43 @@ func (re *Repo) Branch(name string) string {
 func (re *Repo) HasCommit(sha string) bool {
 	_, err := re.git("cat-file", "-e", sha+"^{commit}")
 	return err == nil
+}
+
+// Branches are all branches with their commits, in the order of their names.
+func (re *Repo) Branches() iter.Seq2[string, string] {
+	return func(yield func(string, string) bool) {
+		out, _ := re.git("for-each-ref", "--format=%(refname:strip=2) %(objectname)", "refs/heads")
+		for line := range strings.Lines(out) {
+			name, sha, _ := strings.Cut(strings.TrimSpace(line), " ")
+			if sha != "" && !yield(name, sha) {
+				return
+			}
+		}
+	}
+}
+
+// Commit is the commit that a name of hexadecimal digits is the beginning of, or "".
+func (re *Repo) Commit(prefix string) string {
+	if !hexRE.MatchString(prefix) {
+		return ""
+	}
+	out, err := re.git("rev-parse", "--verify", "--quiet", prefix+"^{commit}")
+	if err != nil {
+		return ""
+	}
+	return out
+}
+
+var hexRE = regexp.MustCompile(`^[0-9a-f]{7,40}$`)
+
+// Ahead is how many commits a branch has that another has not.
+func (re *Repo) Ahead(base, head string) int {
+	out, err := re.git("rev-list", "--count", "refs/heads/"+base+"..refs/heads/"+head)
+	if err != nil {
+		return 0
+	}
+	n, _ := strconv.Atoi(out)
+	return n
 }
 
 // Diff is what a pull request changes, as git writes it.
