@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/sre-agent/sre-agent/internal/demo"
@@ -127,15 +128,13 @@ func (s *stage) post(ctx context.Context, req *http.Request) error {
 }
 
 // pullRequestsAre checks in which states the pull requests are, the oldest first.
-func (s *stage) pullRequestsAre(states ...string) error {
-	prs := s.scene.PullRequests()
-	if len(prs) != len(states) {
-		return fmt.Errorf("there are %d pull requests; it has to be %d", len(prs), len(states))
+func (s *stage) pullRequestsAre(want ...string) error {
+	var are []string
+	for _, pr := range s.scene.PullRequests() {
+		are = append(are, pr.State)
 	}
-	for i, pr := range prs {
-		if pr.State != states[i] {
-			return fmt.Errorf("pull request %d is %s; it has to be %s", pr.Number, pr.State, states[i])
-		}
+	if !slices.Equal(are, want) {
+		return fmt.Errorf("the pull requests are %q; they have to be %q", are, want)
 	}
 	return nil
 }

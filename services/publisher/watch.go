@@ -149,7 +149,7 @@ func (s *Watcher) RunOnce(ctx context.Context) (worked bool, err error) {
 	lost := lease.Lost(held)
 	stop()
 	if lost != nil || errors.Is(err, store.ErrFenced) || ctx.Err() != nil {
-		return true, nil //nolint:nilerr // somebody else looks, or the lease runs out and the next one does
+		return true, nil // somebody else looks, or the lease runs out and the next one does
 	}
 	err = s.Store.ReleaseWatch(ctx, *w, s.release(ctx, w, after, again, err))
 	if errors.Is(err, store.ErrFenced) {
