@@ -94,6 +94,8 @@ check: tools ## formatting, go vet, linters, generated files, go.mod
 	$(GO) vet ./...
 	$(BIN)/golangci-lint run
 	$(GO) test ./internal/importtest
+	promtool check rules deploy/prometheus/rules.yaml
+	promtool test rules deploy/prometheus/rules_test.yaml
 	$(BIN)/sqlc diff -f internal/store/sqlc.yaml
 	@before="$$($(MAKE) -s sums)"; $(MAKE) -s generate; after="$$($(MAKE) -s sums)"; \
 		if [ -z "$$before" ] || [ "$$before" != "$$after" ]; then echo "generated files were not current; they are now: look at git diff"; exit 1; fi

@@ -36,6 +36,7 @@ type Bus struct {
 	log      *slog.Logger
 	tracer   trace.Tracer
 	prop     propagation.TextMapPropagator
+	measures measures
 }
 
 // ErrFull says that the stream has no room: its size cap is reached.
@@ -75,11 +76,11 @@ func Connect(o Options) (*Bus, error) {
 		nc.Close()
 		return nil, fmt.Errorf("connect to JetStream: %w", err)
 	}
-	b := &Bus{nc: nc, js: js, settings: o.Settings, rows: Topology(o.Settings), log: o.Log, prop: propagation.TraceContext{}}
+	b := &Bus{nc: nc, js: js, settings: o.Settings, rows: Topology(o.Settings), log: o.Log, prop: propagation.TraceContext{}, measures: unmeasured()}
 	if o.Tracer == nil {
 		o.Tracer = noop.NewTracerProvider()
 	}
-	b.tracer = o.Tracer.Tracer("github.com/sre-agent/sre-agent/streams")
+	b.tracer = o.Tracer.Tracer(instrumentation)
 	if b.bodies, err = newBodies(js, nc.MaxPayload); err != nil {
 		nc.Close()
 		return nil, err
@@ -138,8 +139,9 @@ func (b *Bus) Publish(ctx context.Context, m *Message) (duplicate bool, err erro
 		ctx, cancel = context.WithTimeout(ctx, publishWait)
 		defer cancel()
 	}
+	began := time.Now()
 	if m.Time.IsZero() {
-		m.Time = time.Now()
+		m.Time = began
 	}
 	h := m.header()
 	b.prop.Inject(ctx, propagation.HeaderCarrier(h))
@@ -151,13 +153,15 @@ func (b *Bus) Publish(ctx context.Context, m *Message) (duplicate bool, err erro
 	}
 	ack, err := b.js.PublishMsg(ctx, &nats.Msg{Subject: m.Subject, Header: h, Data: body})
 	if err != nil {
-		kind := ErrUnavailable
+		kind, ending := ErrUnavailable, "unavailable"
 		var api *jetstream.APIError
 		if errors.As(err, &api) && full(api) {
-			kind = ErrFull
+			kind, ending = ErrFull, "full"
 		}
+		b.tellPublished(ctx, m.Subject, ending, began)
 		return false, fmt.Errorf("%w: publish %s: %w", kind, m.Subject, err)
 	}
+	b.tellPublished(ctx, m.Subject, "", began)
 	return ack.Duplicate, nil
 }
 
@@ -225,20 +229,4 @@ func (b *Bus) Emit(ctx context.Context, e Event) {
 	if err != nil {
 		b.log.DebugContext(ctx, "event not published", "kind", e.Kind, "error", err)
 	}
-}
-
-// Backlog is how many messages each stream's consumer has not finished, by stream.
-func (b *Bus) Backlog(ctx context.Context) (map[string]float64, error) {
-	out := map[string]float64{}
-	for _, r := range b.rows {
-		for _, c := range r.Consumers {
-			cons, err := b.js.Consumer(ctx, r.Stream.Name, c.Durable)
-			if err != nil {
-				return nil, fmt.Errorf("consumer %s of %s: %w", c.Durable, r.Stream.Name, err)
-			}
-			info := cons.CachedInfo()
-			out[r.Stream.Name] = float64(info.NumPending) + float64(info.NumAckPending)
-		}
-	}
-	return out, nil
 }

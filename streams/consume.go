@@ -111,13 +111,14 @@ func (c *consuming) handle(work context.Context, raw jetstream.Msg) Outcome {
 	stop := heartbeat(raw, c.beat)
 	m, o := c.run(work, raw)
 	stop()
+	ctx := aboutMessage(work, m)
 	if err := c.bus.settle(context.WithoutCancel(work), raw, m, c.Consumer, o); err != nil {
 		// The message comes again; handlers know what they have done already.
-		c.bus.log.WarnContext(work, "message not settled", "consumer", c.Consumer, "subject", m.Subject, "outcome", o.String(), "error", err)
+		c.bus.log.WarnContext(ctx, "message not settled", "consumer", c.Consumer, "subject", m.Subject, "outcome", o.String(), "error", err)
 		return Leave(err)
 	}
 	if o.kind != done {
-		c.bus.log.WarnContext(work, "message not done", "consumer", c.Consumer, "subject", m.Subject,
+		c.bus.log.WarnContext(ctx, "message not done", "consumer", c.Consumer, "subject", m.Subject,
 			"sequence", m.Sequence, "deliveries", m.Deliveries, "outcome", o.String())
 	}
 	return o
@@ -132,8 +133,10 @@ func (c *consuming) run(work context.Context, raw jetstream.Msg) (m *Message, o 
 		return m, Dead("bad_envelope", err)
 	}
 	ctx := c.bus.prop.Extract(work, propagation.HeaderCarrier(m.Header))
-	ctx, span := c.bus.tracer.Start(ctx, "process "+c.Consumer, trace.WithSpanKind(trace.SpanKindConsumer))
+	ctx, span := c.bus.tracer.Start(aboutMessage(ctx, m), "process "+c.Consumer, trace.WithSpanKind(trace.SpanKindConsumer), c.spanOf(m))
 	defer span.End()
+	began := time.Now()
+	defer func() { c.tellProcessed(ctx, o, began) }()
 	body, err := c.bus.bodies.unpack(ctx, m.Header, m.Body)
 	if errors.Is(err, errBody) {
 		return m, Dead("bad_body", err)

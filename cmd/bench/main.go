@@ -17,6 +17,7 @@ const usage = `usage: bench schedule [flags]
        bench fairness [flags]
        bench pipeline [flags]
        bench runner [flags]
+       bench telemetry [flags]
 
 bench schedule -h, and so on, say which flags there are.
 `
@@ -55,6 +56,8 @@ func dispatch(ctx context.Context, args []string) error {
 		return benchPipeline(ctx, dir, flags, args[1:])
 	case "runner":
 		return benchRunner(ctx, dir, flags, args[1:])
+	case "telemetry":
+		return benchTelemetry(ctx, dir, flags, args[1:])
 	default:
 		return fmt.Errorf("no such bench: %s", args[0])
 	}

@@ -25,6 +25,8 @@ type pipeline struct {
 	repos   string
 	behind  string
 	workers int
+	// more are further settings of the services in a flood.
+	more map[string]string
 }
 
 // pipelineRow is one flood.
@@ -111,7 +113,7 @@ func (p *pipeline) floods() (all []flood) {
 
 // flood sends the storm as fast as it is answered, and waits until every run has ended.
 func (p *pipeline) flood(ctx context.Context, dir string, f flood) (row pipelineRow, err error) {
-	s, err := p.start(ctx, dir, f.waiting, nil, "ingest", "throttle", "runner")
+	s, err := p.start(ctx, dir, f.waiting, p.more, "ingest", "throttle", "runner")
 	if err != nil {
 		return row, err
 	}

@@ -26,6 +26,7 @@ type intakeOptions struct {
 	duplicates   float64
 	loris        int
 	records      bool
+	telemetry    bool
 	dir          string
 	profile      string
 	json         bool
@@ -44,7 +45,8 @@ func (a *app) benchIntakeCommand() *cobra.Command {
 		Long: "Measure how fast webhooks are taken in, and that none that was answered 202 is lost.\n\n" +
 			"Ingest, NATS and, for the count of the records, throttle and PostgreSQL run as processes of their own with data of\n" +
 			"their own, which is removed at the end; nothing that is configured is touched. This process sends. In turn with ingest\n" +
-			"it measures a bare handler, which only verifies and publishes; with --loris, ingest without the slow senders instead.\n\n" +
+			"it measures a bare handler, which only verifies and publishes; with --loris, ingest without the slow senders\n" +
+			"instead, and with --telemetry, ingest without telemetry.\n\n" +
 			"It prints a table and one line of JSON. The exit code is 1 when a delivery is lost or, with --rate, when an answer is\n" +
 			"not 2xx.\n\n" + exitCodes,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -65,6 +67,7 @@ func (a *app) benchIntakeCommand() *cobra.Command {
 	f.IntVar(&o.repositories, "repositories", 500, "repositories; a few of them have most of the failures")
 	f.Float64Var(&o.duplicates, "duplicates", 0.02, "share of requests that repeat an earlier one")
 	f.IntVar(&o.loris, "loris", 0, "connections that are held open with requests that never end")
+	f.BoolVar(&o.telemetry, "telemetry", false, "measure what telemetry costs: ingest sends every trace and metric, and the control is ingest that sends none")
 	f.BoolVar(&o.records, "records", true, "let throttle record what was accepted, and count that too")
 	f.StringVar(&o.dir, "dir", "", "folder, on the disk to be measured, for the servers' data (the system's folder for temporary files when empty)")
 	f.StringVar(&o.profile, "cpuprofile", "", "write a CPU profile of ingest here, and one of the bare handler beside it")
@@ -86,6 +89,7 @@ func (o *intakeOptions) check() error {
 		{o.size >= 0 && o.size <= 1<<20, "size", "0 to 1048576"},
 		{o.repositories >= 1 && o.repositories <= 100_000, "repositories", "1 to 100000"},
 		{o.duplicates >= 0 && o.duplicates <= 0.9, "duplicates", "0 to 0.9"},
+		{!o.telemetry || o.loris == 0, "telemetry", "without --loris"},
 		{o.loris >= 0 && o.loris <= 100_000, "loris", "0 to 100000"},
 		{len(o.senders()) > 0, "provider", "all or one of " + strings.Join(providerNames(), ", ")},
 	} {

@@ -83,6 +83,9 @@ func (b *intakeBench) controlName() string {
 	if b.loris > 0 {
 		return "ingest without slow senders"
 	}
+	if b.telemetry {
+		return "ingest without telemetry"
+	}
 	return "bare handler"
 }
 
@@ -112,9 +115,14 @@ func (r *intakeReport) print(t terminal, b *intakeBench, lineOnly bool) error {
 		return fmt.Errorf("%d accepted deliveries are lost", r.Lost)
 	case b.rate > 0 && r.Non2xx > 0:
 		return fmt.Errorf("%d requests were not answered 2xx", r.Non2xx)
+	case b.telemetry && b.rate == 0 && r.Ratio < leastWithTelemetry:
+		return fmt.Errorf("with telemetry ingest is %.3f as fast, less than %.1f", r.Ratio, leastWithTelemetry)
 	}
 	return nil
 }
+
+// leastWithTelemetry is what full telemetry must leave of the rate.
+const leastWithTelemetry = 0.9
 
 func orDash(n *int) string {
 	if n == nil {

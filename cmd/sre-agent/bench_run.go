@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -35,10 +36,12 @@ type intakeBench struct {
 	progress io.Writer
 	root     string
 
-	nats, ingest, bare *bench.Part
-	bus                *streams.Bus
-	records            *recorder
-	stops              []func() error
+	nats, ingest *bench.Part
+	// bare is the control; nil with slow senders, when it is ingest without them.
+	bare    *bench.Part
+	bus     *streams.Bus
+	records *recorder
+	stops   []func() error
 
 	// fastest is the highest rate seen: how many requests to have ready.
 	fastest float64
@@ -72,16 +75,24 @@ func (b *intakeBench) start(ctx context.Context) (err error) {
 		return err
 	}
 	b.stops = append(b.stops, func() error { b.bus.Close(); return nil })
-	if b.ingest, err = b.child(ctx, environ, "ingest", b.profileFlag("")...); err != nil {
+	measured := maps.Clone(environ)
+	if b.telemetry {
+		collector, err := bench.NewCollector(ctx)
+		if err != nil {
+			return err
+		}
+		b.stops = append(b.stops, func() error { collector.Close(); return nil })
+		maps.Copy(measured, collector.Full())
+		maps.Copy(environ, bench.Silent())
+	}
+	if b.ingest, err = b.child(ctx, measured, "ingest", b.profileFlag("")...); err != nil {
 		return err
 	}
 	if err := b.ingest.Ready(ctx); err != nil {
 		return err
 	}
-	if b.loris == 0 {
-		if b.bare, err = b.child(ctx, environ, "bare", b.profileFlag(".bare")...); err != nil {
-			return err
-		}
+	if err := b.startControl(ctx, environ); err != nil {
+		return err
 	}
 	if b.intakeOptions.records {
 		if b.records, err = startRecorder(ctx, b); err != nil {
@@ -89,6 +100,22 @@ func (b *intakeBench) start(ctx context.Context) (err error) {
 		}
 	}
 	return nil
+}
+
+// startControl starts what ingest is compared with, unless that is itself.
+func (b *intakeBench) startControl(ctx context.Context, environ map[string]string) (err error) {
+	switch {
+	case b.loris > 0:
+		return nil
+	case b.telemetry:
+		if b.bare, err = b.child(ctx, environ, "ingest", b.profileFlag(".bare")...); err != nil {
+			return err
+		}
+		return b.bare.Ready(ctx)
+	default:
+		b.bare, err = b.child(ctx, environ, "bare", b.profileFlag(".bare")...)
+		return err
+	}
 }
 
 func (b *intakeBench) child(ctx context.Context, environ map[string]string, part string, args ...string) (*bench.Part, error) {

@@ -45,6 +45,7 @@ type Config struct {
 	Watching     `title:"Watching pull requests"`
 	Restraint    `title:"Restraint"`
 	Logging      `title:"Logs"`
+	Telemetry    `title:"Metrics and audit"`
 
 	program  Program
 	sources  map[string]string
@@ -189,5 +190,14 @@ type Logging struct {
 	LogFormat string `env:"LOG_FORMAT" envDefault:"json" allowed:"json,text" desc:"Form of the log lines."`
 	LogLevel  string `env:"LOG_LEVEL" envDefault:"info" allowed:"debug,info,warn,error" desc:"The least severe level that is written."`
 }
+
+// Telemetry is what is measured beside the usual, and how often.
+type Telemetry struct {
+	MetricsRepositories  int `env:"METRICS_REPOSITORIES" envDefault:"0" for:"throttle,runner,publisher,all" min:"0" max:"1000" desc:"Repositories that have a label of their own in metrics, the first ones that come. Each makes new series; 0 is none."`
+	AuditIntervalSeconds int `env:"AUDIT_INTERVAL_SECONDS" envDefault:"300" for:"throttle,all" min:"1" max:"86400" unit:"seconds" desc:"How often one of the throttles compares the stream with the records, and these with each other."`
+}
+
+// AuditInterval is how often the records are audited.
+func (t Telemetry) AuditInterval() time.Duration { return seconds(t.AuditIntervalSeconds) }
 
 func seconds(n int) time.Duration { return time.Duration(n) * time.Second }

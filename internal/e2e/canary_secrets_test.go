@@ -82,6 +82,8 @@ func secretFor(t *testing.T, name string) (value, text string) {
 		return value, "github/somebody/else=" + value
 	case "WEBHOOK_SCOPED_TOKENS":
 		return value, "jenkins/somebody/else=" + value
+	case "NOTIFY_INFO_URLS", "NOTIFY_WARNING_URLS", "NOTIFY_ERROR_URLS":
+		return value, "generic://127.0.0.1:1/" + value + "?disabletls=yes"
 	case "GITHUB_APP_PRIVATE_KEY":
 		key, err := rsa.GenerateKey(rand.Reader, 2048)
 		if err != nil {

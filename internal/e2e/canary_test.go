@@ -67,6 +67,7 @@ func startCanaries(t *testing.T) (*system, *canaries, *messages, *oracle) {
 			"NATS_URL": address, "BASE_BACKOFF_SECONDS": "1", "MAX_BACKOFF_SECONDS": "1", "COOLDOWN_SECONDS": "1",
 			"WEBHOOK_TRUSTED_PROXIES": "192.0.2.1", "GITHUB_HOOKS": "repo:acme/hello:123,app", "GITHUB_APP_ID": "1", "GITLAB_HOOKS": "project:acme/shop:7",
 			"GITLAB_API_URL": "http://127.0.0.1:1/api/v4", "JENKINS_URL": "http://127.0.0.1:1", "AZURE_DEVOPS_URL": "http://127.0.0.1:1",
+			"PLAIN_GIT_URL": "http://127.0.0.1:1", "PLAIN_GIT_PATCH_DIR": t.TempDir(),
 			"GITEA_URL": "http://127.0.0.1:1", "FORGEJO_URL": "http://127.0.0.1:1", "MODEL_URL": model.URL + "/v1", "MODEL_NAME": "m",
 			"AGENT_COMMAND": `env; cat "$SRE_AGENT_PROMPT"`, "AGENT_ALLOWED_HOSTS": "models.example.com",
 		}

@@ -89,6 +89,9 @@ func (c *Client) Guard(hc *http.Client) *http.Client {
 	if guarded.Transport == nil {
 		guarded.Transport = newTransport()
 	}
+	if c.base != nil {
+		guarded.Transport = observed(guarded.Transport, c.base.Host)
+	}
 	guarded.Jar = nil
 	guarded.CheckRedirect = c.checkRedirect
 	return guarded

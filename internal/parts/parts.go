@@ -59,7 +59,7 @@ func (p *Parts) Announce(e *program.Env, nats func(context.Context) error) {
 	e.HTTP.Ready("nats", nats)
 	e.HTTP.Ready("postgresql", p.Store.Ping)
 	if p.Redis != nil {
-		e.HTTP.Ready("redis", p.redisReady)
+		e.HTTP.Ready("redis", p.RedisReady)
 	}
 }
 
@@ -73,10 +73,11 @@ func (p *Parts) Close() {
 
 // Ready says whether all of them answer.
 func (p *Parts) Ready(ctx context.Context) error {
-	return errors.Join(p.Store.Ping(ctx), p.redisReady(ctx))
+	return errors.Join(p.Store.Ping(ctx), p.RedisReady(ctx))
 }
 
-func (p *Parts) redisReady(ctx context.Context) error {
+// RedisReady says whether Redis answers.
+func (p *Parts) RedisReady(ctx context.Context) error {
 	if p.Redis == nil {
 		return nil
 	}
@@ -121,5 +122,10 @@ func OpenRedis(e *program.Env) (*redis.Client, error) {
 	if err := redisotel.InstrumentTracing(rdb, redisotel.WithTracerProvider(e.Telemetry.Traces)); err != nil {
 		return nil, fmt.Errorf("trace redis: %w", err)
 	}
+	measured, err := newTimed(e.Telemetry.Meters)
+	if err != nil {
+		return nil, err
+	}
+	rdb.AddHook(measured)
 	return rdb, nil
 }

@@ -86,7 +86,7 @@ func NewEnv(ctx context.Context, cfg *config.Config, logs io.Writer) (*Env, erro
 	r := redact.New(cfg.KnownSecrets())
 	tel, err := telemetry.Start(ctx, telemetry.Options{
 		Service: "sre-agent-" + string(cfg.Program()), Version: Version(), LogFormat: cfg.LogFormat, LogLevel: cfg.LogLevel,
-		Writer: logs, Redact: r.Handler,
+		Writer: logs, Redact: r.Handler, Repositories: cfg.MetricsRepositories,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("start telemetry: %w", err)

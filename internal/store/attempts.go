@@ -63,7 +63,7 @@ func (s *Store) Defer(ctx context.Context, id, fence int64, reason string, delay
 
 // Renew extends the lease of a claimed run. ErrFenced: it is lost, and the holder must stop at once.
 func (s *Store) Renew(ctx context.Context, id, fence int64, holder string, ttl time.Duration) error {
-	return changed(s.q.RenewLease(ctx, db.RenewLeaseParams{ID: id, Fence: fence, Holder: holder, TtlSeconds: ttl.Seconds()}))
+	return changed(s.q.RenewLease(ctx, db.RenewLeaseParams{ID: id, Fence: fence, Holder: holder, TtlSeconds: ttl.Seconds(), TraceParent: traceParent(ctx)}))
 }
 
 // End is how an attempt ends a run.
@@ -142,7 +142,7 @@ func (s *Store) SaveFix(ctx context.Context, id, fence int64, f Fix) error {
 func (s *Store) GiveBack(ctx context.Context, id, fence int64, g GiveBack) error {
 	return s.inTx(ctx, "give back run", func(q *db.Queries) error {
 		err := changed(q.GiveBackRun(ctx, db.GiveBackRunParams{
-			ID: id, Fence: fence, Explanation: g.Explanation, DelaySeconds: g.Delay.Seconds(), Transient: g.count(),
+			ID: id, Fence: fence, Explanation: g.Explanation, DelaySeconds: g.Delay.Seconds(), Transient: g.count(), TraceParent: traceParent(ctx),
 		}))
 		if err != nil {
 			return err

@@ -23,7 +23,7 @@ const (
 
 // ClaimPublication claims a fixed run for publishing. RefusedStale: it is not to be had.
 func (s *Store) ClaimPublication(ctx context.Context, id, fence int64, holder string, ttl time.Duration) (claimed Run, refused string, err error) {
-	row, err := s.q.ClaimPublication(ctx, db.ClaimPublicationParams{ID: id, Fence: fence, Holder: holder, TtlSeconds: ttl.Seconds()})
+	row, err := s.q.ClaimPublication(ctx, db.ClaimPublicationParams{ID: id, Fence: fence, Holder: holder, TtlSeconds: ttl.Seconds(), TraceParent: traceParent(ctx)})
 	if errors.Is(one(err), ErrNotFound) {
 		return Run{}, RefusedStale, nil
 	}

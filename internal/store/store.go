@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/sre-agent/sre-agent/internal/store/db"
@@ -72,6 +73,13 @@ func Open(ctx context.Context, url string, opts Options) (*Store, error) {
 
 // Close closes the pool.
 func (s *Store) Close() { s.pool.Close() }
+
+// traceParent is the W3C traceparent of the span in ctx, or "".
+func traceParent(ctx context.Context) string {
+	c := propagation.MapCarrier{}
+	propagation.TraceContext{}.Inject(ctx, c)
+	return c["traceparent"]
+}
 
 // Ping says whether the database answers.
 func (s *Store) Ping(ctx context.Context) error {

@@ -3,7 +3,6 @@ package telemetry
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -16,17 +15,22 @@ type Counters struct {
 	metrics    map[string]Metric
 	counters   map[string]metric.Int64Counter
 	histograms map[string]metric.Float64Histogram
+	// ready are the attributes of each value of each counter, made once: counting is on the way of every webhook.
+	ready        map[[2]string]metric.AddOption
+	repositories repositories
 }
 
 // secondsBuckets reach from a stage that only looks to a run that waits for an hour.
 var secondsBuckets = []float64{0.01, 0.05, 0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1200, 1800, 3600}
 
-func newCounters(meter metric.Meter) (*Counters, error) {
+func newCounters(meter metric.Meter, mostRepositories int) (*Counters, error) {
 	c := &Counters{
 		metrics:    make(map[string]Metric),
 		counters:   make(map[string]metric.Int64Counter),
 		histograms: make(map[string]metric.Float64Histogram),
+		ready:      make(map[[2]string]metric.AddOption),
 	}
+	c.repositories.most = mostRepositories
 	for _, m := range Metrics() {
 		c.metrics[m.Name] = m
 		var err error
@@ -40,7 +44,10 @@ func newCounters(meter metric.Meter) (*Counters, error) {
 		if err != nil {
 			return nil, fmt.Errorf("telemetry: metric %s: %w", m.Name, err)
 		}
-		if m.Kind == counter {
+		if m.Kind == counter && len(m.Labels[0].Values) > 0 {
+			for _, value := range append([]string{Other}, m.Labels[0].Values...) {
+				c.ready[[2]string{m.Name, value}] = metric.WithAttributeSet(attribute.NewSet(attribute.String(m.Labels[0].Name, value)))
+			}
 			for _, value := range m.Labels[0].Values {
 				c.add(context.Background(), m.Name, value, 0)
 			}
@@ -83,7 +90,10 @@ func (c *Counters) WebhookRejected(ctx context.Context, r RejectReason) {
 }
 
 // RunEnded counts a run that ended.
-func (c *Counters) RunEnded(ctx context.Context, e Ending) { c.add(ctx, RunsEnded, string(e), 1) }
+func (c *Counters) RunEnded(ctx context.Context, e Ending) {
+	c.add(ctx, RunsEnded, string(e), 1)
+	c.countRepository(ctx)
+}
 
 // PullRequestFate counts what became of a pull request.
 func (c *Counters) PullRequestFate(ctx context.Context, f PRFate) {
@@ -122,47 +132,7 @@ func (c *Counters) PullRequestAfter(ctx context.Context, took time.Duration) {
 }
 
 func (c *Counters) add(ctx context.Context, name, value string, n int64) {
-	label := c.metrics[name].Labels[0]
-	c.counters[name].Add(ctx, n, metric.WithAttributes(attribute.String(label.Name, known(label.Values, value))))
-}
-
-// Sample is one value of a gauge; Label is the value of its label, if it has one.
-type Sample struct {
-	Label string
-	Value float64
-}
-
-// Observe has read called whenever metrics are collected. The gauge is one of Runs, StreamPending and OldestDueSeconds;
-// the returned function ends it. When read fails, the gauge has no value, which is what an alert on absence looks for.
-func (t *Telemetry) Observe(name string, read func(context.Context) ([]Sample, error)) (stop func() error, err error) {
-	i := slices.IndexFunc(Metrics(), func(m Metric) bool { return m.Name == name && m.Kind == gauge })
-	if i < 0 {
-		return nil, fmt.Errorf("telemetry: no gauge %q", name)
-	}
-	m := Metrics()[i]
-	meter := t.Meters.Meter(scope)
-	instrument, err := meter.Float64ObservableGauge(m.Name, metric.WithDescription(m.Help), metric.WithUnit(m.Unit))
-	if err != nil {
-		return nil, fmt.Errorf("telemetry: metric %s: %w", m.Name, err)
-	}
-	registration, err := meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
-		samples, err := read(ctx)
-		if err != nil {
-			return fmt.Errorf("telemetry: reading gauge %s: %w", m.Name, err)
-		}
-		for _, s := range samples {
-			if len(m.Labels) == 0 {
-				o.ObserveFloat64(instrument, s.Value)
-				continue
-			}
-			o.ObserveFloat64(instrument, s.Value, metric.WithAttributes(attribute.String(m.Labels[0].Name, s.Label)))
-		}
-		return nil
-	}, instrument)
-	if err != nil {
-		return nil, fmt.Errorf("telemetry: metric %s: %w", m.Name, err)
-	}
-	return registration.Unregister, nil
+	c.counters[name].Add(ctx, n, c.ready[[2]string{name, known(c.metrics[name].Labels[0].Values, value)}])
 }
 
 // EndFingerprintReturns is why a run ends whose trouble kept coming back after merged pull requests.

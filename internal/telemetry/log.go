@@ -4,8 +4,11 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/sre-agent/sre-agent/internal/about"
 )
 
 func newLogger(opts Options) (*slog.Logger, error) {
@@ -28,10 +31,12 @@ func newLogger(opts Options) (*slog.Logger, error) {
 		return nil, fmt.Errorf("telemetry: log format %.20q: want json or text", opts.LogFormat)
 	}
 	handler = traced{handler}
-	// The redactor is outermost: it sees every message and attribute before anything else does.
+	// The redactor sees every message and attribute before anything is written, those of the context as well: ids come
+	// from outside.
 	if opts.Redact != nil {
 		handler = opts.Redact(handler)
 	}
+	handler = told{Handler: handler}
 	log := slog.New(handler)
 	if opts.Service != "" {
 		log = log.With("service", opts.Service)
@@ -44,6 +49,45 @@ func orElse(value, fallback string) string {
 		return fallback
 	}
 	return value
+}
+
+// told adds to each record what its context is about, unless the record says it itself.
+type told struct {
+	slog.Handler
+	// said are the names of the attributes that every record of this handler has; grouped says that they, and the
+	// record's own, are in a group.
+	said    []string
+	grouped bool
+}
+
+func (h told) Handle(ctx context.Context, r slog.Record) error {
+	attrs := about.From(ctx).Attrs()
+	if len(attrs) == 0 {
+		return h.Handler.Handle(ctx, r)
+	}
+	said := slices.Clip(h.said)
+	r.Attrs(func(a slog.Attr) bool {
+		said = append(said, a.Key)
+		return true
+	})
+	attrs = slices.DeleteFunc(attrs, func(a slog.Attr) bool { return slices.Contains(said, a.Key) })
+	r = r.Clone()
+	r.AddAttrs(attrs...)
+	return h.Handler.Handle(ctx, r)
+}
+
+func (h told) WithAttrs(attrs []slog.Attr) slog.Handler {
+	said := slices.Clip(h.said)
+	if !h.grouped {
+		for _, a := range attrs {
+			said = append(said, a.Key)
+		}
+	}
+	return told{h.Handler.WithAttrs(attrs), said, h.grouped}
+}
+
+func (h told) WithGroup(name string) slog.Handler {
+	return told{h.Handler.WithGroup(name), h.said, true}
 }
 
 // traced adds the ids of the context's span to each record.

@@ -135,8 +135,8 @@ type Metric struct {
 	Labels                 []Label
 }
 
-// Label is one label of a metric and the closed set of its values; Other is allowed besides. Values is empty for a
-// gauge, whose values its callback gives.
+// Label is one label of a metric and the closed set of its values; Other is allowed besides. Values is empty where
+// something else bounds it: a gauge's, whose values its observer gives, and that of repositories, which has a cap.
 type Label struct {
 	Name   string
 	Values []string
@@ -166,15 +166,12 @@ const (
 	ModelCalls           = "sre_agent_model_calls_total"
 	ModelTokens          = "sre_agent_model_tokens_total" //nolint:gosec // a metric of tokens that are words
 	ModelCost            = "sre_agent_model_cost_millionths_total"
-	Runs                 = "sre_agent_runs"
-	StreamPending        = "sre_agent_stream_pending_messages"
-	OldestDueSeconds     = "sre_agent_oldest_due_run_seconds"
 )
 
 // Metrics lists every metric of ours.
 func Metrics() []Metric {
 	reason := func(values ...string) []Label { return []Label{{Name: "reason", Values: values}} }
-	return []Metric{
+	return append([]Metric{
 		{WebhookDeduped, counter, "", "Deliveries that repeat one that is known.", reason(words(DedupStreamWindow, DedupDeliveryID, DedupBody, DedupCoalesced)...)},
 		{RunsSkipped, counter, "", "Times that a run's pipeline did not run.", reason(words(SkipIgnored, SkipStale, SkipLocked, SkipDecline)...)},
 		{Retry, counter, "", "Attempts that were followed by another one.", reason(words(RetryTransient, RetryCrash, RetryPublish)...)},
@@ -193,10 +190,7 @@ func Metrics() []Metric {
 		{ModelCalls, counter, "", "Questions to a language model, by what became of them.", []Label{{"outcome", words(ModelAnswered, ModelReplayed, ModelRefused, ModelTruncated, ModelBudget, ModelSecret, ModelRejected, ModelTransient)}}},
 		{ModelTokens, counter, "", "Tokens that language models took. Where one does not say how many, the most that it can have been.", []Label{{"kind", modelKinds}}},
 		{ModelCost, counter, "", "Cost of language models, in millionths of the currency of MODEL_PRICES.", []Label{{"kind", modelKinds}}},
-		{Runs, gauge, "", "Runs that have not ended, by state.", []Label{{Name: "state"}}},
-		{StreamPending, gauge, "", "Messages that a stream's consumer has not finished.", []Label{{Name: "stream"}}},
-		{OldestDueSeconds, gauge, "s", "Age of the run that has been due for longest.", nil},
-	}
+	}, slices.Concat(workMetrics(), gauges())...)
 }
 
 // modelKinds say whether a provider told the amount, or the most was assumed.

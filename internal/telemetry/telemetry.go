@@ -29,6 +29,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 )
 
 // scope is the instrumentation scope of our own metrics and spans.
@@ -43,26 +44,31 @@ type Options struct {
 	Writer io.Writer
 	// Redact wraps the log handler so that no secret passes; nil only where there are no secrets.
 	Redact func(slog.Handler) slog.Handler
+	// Repositories is how many repositories have a label of their own in metrics; 0 is none.
+	Repositories int
 }
 
 // Telemetry is what a process reports with.
 type Telemetry struct {
 	Log      *slog.Logger
 	Counters *Counters
+	// Board is where gauges are shown.
+	Board *Board
 	// Tracer makes our own spans; Traces, Meters and Propagator are for instrumented libraries and message headers.
 	Tracer     trace.Tracer
 	Traces     trace.TracerProvider
 	Meters     *sdkmetric.MeterProvider
 	Propagator propagation.TextMapPropagator
 
-	registry *prometheus.Registry
-	shutdown []func(context.Context) error
+	repositories int
+	registry     *prometheus.Registry
+	shutdown     []func(context.Context) error
 }
 
 // Start sets everything up. Nothing is sent until an OTLP endpoint is named, and a collector that is down never
 // stops the process.
 func Start(ctx context.Context, opts Options) (*Telemetry, error) {
-	t := &Telemetry{Propagator: propagator(), registry: prometheus.NewRegistry()}
+	t := &Telemetry{Propagator: propagator(), registry: prometheus.NewRegistry(), repositories: opts.Repositories}
 	log, err := newLogger(opts)
 	if err != nil {
 		return nil, err
@@ -91,7 +97,9 @@ func Start(ctx context.Context, opts Options) (*Telemetry, error) {
 
 // Handler serves /metrics in Prometheus' format.
 func (t *Telemetry) Handler() http.Handler {
-	return promhttp.HandlerFor(t.registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: 4})
+	return promhttp.HandlerFor(t.registry, promhttp.HandlerOpts{
+		ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: 4, EnableOpenMetrics: true, // which has exemplars
+	})
 }
 
 // shutdownTimeout bounds Shutdown when the context has no deadline of its own.
@@ -131,6 +139,11 @@ func newResource(ctx context.Context, opts Options) (*resource.Resource, error) 
 }
 
 func (t *Telemetry) startTraces(ctx context.Context, res *resource.Resource) error {
+	if disabled() {
+		t.Traces = noop.NewTracerProvider()
+		t.Tracer = t.Traces.Tracer(scope)
+		return nil
+	}
 	options := []sdktrace.TracerProviderOption{sdktrace.WithResource(res)}
 	if exports("TRACES") {
 		exporter, err := otlptracehttp.New(ctx)
@@ -147,6 +160,9 @@ func (t *Telemetry) startTraces(ctx context.Context, res *resource.Resource) err
 }
 
 func (t *Telemetry) startMetrics(ctx context.Context, res *resource.Resource) error {
+	if disabled() {
+		return t.useMeters(sdkmetric.NewMeterProvider())
+	}
 	reader, err := prometheusReader(t.registry)
 	if err != nil {
 		return err
@@ -165,16 +181,20 @@ func (t *Telemetry) startMetrics(ctx context.Context, res *resource.Resource) er
 func (t *Telemetry) useMeters(provider *sdkmetric.MeterProvider) (err error) {
 	t.Meters = provider
 	t.shutdown = append(t.shutdown, provider.Shutdown)
-	t.Counters, err = newCounters(provider.Meter(scope))
+	if t.Counters, err = newCounters(provider.Meter(scope), t.repositories); err != nil {
+		return err
+	}
+	t.Board, err = newBoard(provider.Meter(scope))
 	return err
 }
 
-// prometheusReader leaves names as they are given: the default would add units and "_total" of its own.
+// prometheusReader gives names of the conventions the form that they have in Prometheus: http.server.request.duration is
+// http_server_request_duration_seconds. Ours have it already.
 func prometheusReader(registry *prometheus.Registry) (sdkmetric.Reader, error) {
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	reader, err := otelprometheus.New(
 		otelprometheus.WithRegisterer(registry),
-		otelprometheus.WithTranslationStrategy(otlptranslator.UnderscoreEscapingWithoutSuffixes),
+		otelprometheus.WithTranslationStrategy(otlptranslator.UnderscoreEscapingWithSuffixes),
 		otelprometheus.WithoutScopeInfo())
 	if err != nil {
 		return nil, fmt.Errorf("telemetry: prometheus exporter: %w", err)
@@ -182,9 +202,12 @@ func prometheusReader(registry *prometheus.Registry) (sdkmetric.Reader, error) {
 	return reader, nil
 }
 
+// disabled says whether traces and metrics are off altogether, also those that are scraped.
+func disabled() bool { return os.Getenv("OTEL_SDK_DISABLED") == "true" }
+
 // exports says whether the standard variables name an OTLP endpoint for a signal, "TRACES" or "METRICS".
 func exports(signal string) bool {
-	if os.Getenv("OTEL_SDK_DISABLED") == "true" || os.Getenv("OTEL_"+signal+"_EXPORTER") == "none" {
+	if disabled() || os.Getenv("OTEL_"+signal+"_EXPORTER") == "none" {
 		return false
 	}
 	return os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") != "" || os.Getenv("OTEL_EXPORTER_OTLP_"+signal+"_ENDPOINT") != ""

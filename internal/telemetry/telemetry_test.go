@@ -18,7 +18,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
 
+	"github.com/sre-agent/sre-agent/internal/about"
+	"github.com/sre-agent/sre-agent/internal/httpapi"
 	"github.com/sre-agent/sre-agent/internal/telemetry"
 )
 
@@ -55,17 +58,28 @@ func useEverything(t *testing.T, tel *telemetry.Telemetry) {
 	t.Helper()
 	tel.Counters.StageTook(t.Context(), telemetry.StageVerify, telemetry.ResultOK, 3*time.Second)
 	tel.Counters.PullRequestAfter(t.Context(), 42*time.Second)
-	for _, name := range []string{telemetry.Runs, telemetry.StreamPending, telemetry.OldestDueSeconds} {
-		if _, err := tel.Observe(name, func(context.Context) ([]telemetry.Sample, error) {
-			return []telemetry.Sample{{Label: "waiting", Value: 7}}, nil
-		}); err != nil {
-			t.Fatal(err)
+	tel.Counters.DeliveryRecorded(t.Context(), "made up", time.Second)
+	tel.Counters.RunStarted(t.Context(), time.Second)
+	tel.Counters.RunEnded(about.With(t.Context(), about.Work{Repository: "acme/hello"}), "made up")
+	for _, m := range telemetry.Metrics() {
+		if m.Kind == "gauge" {
+			tel.Board.Show(m.Name, time.Minute, telemetry.Sample{Label: "waiting", Value: 7})
 		}
 	}
+	forge := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("X-RateLimit-Remaining", "4999")
+		w.Header().Set("X-RateLimit-Limit", "5000")
+	}))
+	t.Cleanup(forge.Close)
+	res, err := httpapi.New(httpapi.Options{BaseURL: forge.URL}).Guard(nil).Get(forge.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = res.Body.Close()
 }
 
 func TestThePrometheusOutputHasExactlyTheDocumentedNamesAndValues(t *testing.T) {
-	tel := start(t, telemetry.Options{Service: "test", Version: "v0"})
+	tel := start(t, telemetry.Options{Service: "test", Version: "v0", Repositories: 1})
 	useEverything(t, tel)
 	output := scrape(t, tel)
 
@@ -80,6 +94,9 @@ func TestThePrometheusOutputHasExactlyTheDocumentedNamesAndValues(t *testing.T) 
 	documented := make(map[string]string)
 	for _, m := range regexp.MustCompile("(?m)^\\| `(\\w+)` \\| (\\w+) \\| [^|]* \\| ([^|]*) \\| ([^|]*) \\|$").FindAllStringSubmatch(string(doc), -1) {
 		name, kind, label, values := m[1], m[2], strings.Trim(m[3], "` "), m[4]
+		if !strings.HasPrefix(name, "sre_agent") {
+			continue // of the conventions
+		}
 		documented[name] = kind
 		if kind != "counter" {
 			continue
@@ -152,21 +169,24 @@ func TestCountersCountUnderTheirReasonAndStrangersUnderOther(t *testing.T) {
 	}
 }
 
-func TestAGaugeThatCannotBeReadHasNoValueAndHurtsNoOther(t *testing.T) {
+func TestAGaugeThatIsNotShownAnewHasNoValue(t *testing.T) {
 	tel := telemetry.NewTest()
-	stop, err := tel.Observe(telemetry.Runs, func(context.Context) ([]telemetry.Sample, error) { return nil, errors.New("database is down") })
-	if err != nil {
-		t.Fatal(err)
+	tel.Board.Show(telemetry.Runs, time.Minute, telemetry.Sample{Label: "waiting", Value: 7})
+	tel.Board.Show(telemetry.OldestDueSeconds, -time.Second, telemetry.Sample{Value: 7}) // its time is over
+	output := scrape(t, tel.Telemetry)
+	if !strings.Contains(output, `sre_agent_runs{state="waiting"} 7`) || strings.Contains(output, "\nsre_agent_oldest_due_run_seconds ") {
+		t.Errorf("a gauge that is shown is missing, or an old one is there:\n%s", output)
 	}
-	if output := scrape(t, tel.Telemetry); strings.Contains(output, "sre_agent_runs{") || !strings.Contains(output, "sre_agent_pipeline_retry_total{") {
-		t.Errorf("a broken gauge has a value, or took the counters with it:\n%s", output)
+	tel.Board.Clear(telemetry.Runs)
+	if output := scrape(t, tel.Telemetry); strings.Contains(output, "\nsre_agent_runs{") {
+		t.Error("a gauge that was cleared has a value")
 	}
-	if err := stop(); err != nil {
-		t.Error(err)
-	}
-	if _, err := tel.Observe("sre_agent_made_up", nil); err == nil {
-		t.Error("an unknown gauge is accepted")
-	}
+	defer func() {
+		if recover() == nil {
+			t.Error("an unknown gauge is accepted")
+		}
+	}()
+	tel.Board.Show("sre_agent_made_up", time.Minute)
 }
 
 // redacting is a stand-in for the redactor: it hides one word in messages.
@@ -279,5 +299,82 @@ func TestStartRefusesWhatItCannotDo(t *testing.T) {
 	t.Setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
 	if _, err := telemetry.Start(t.Context(), telemetry.Options{Writer: io.Discard}); err == nil || !strings.Contains(err.Error(), "http/protobuf") {
 		t.Errorf("error %v, want one that says what is possible", err)
+	}
+}
+
+func TestLogLinesSayWhatTheirContextIsAbout(t *testing.T) {
+	var out bytes.Buffer
+	tel := start(t, telemetry.Options{LogLevel: "info", Writer: &out, Redact: func(h slog.Handler) slog.Handler { return redacting{h} }})
+	ctx := about.With(t.Context(), about.Work{DeliveryID: "d-canary", RunID: 7, Repository: "acme/hello"})
+	ctx = about.With(ctx, about.Work{RunKey: "key", Attempt: 2})
+	tel.Log.InfoContext(ctx, "plain")
+	tel.Log.InfoContext(ctx, "said by itself", "run_id", 8)
+	tel.Log.With("run_id", 9).InfoContext(ctx, "said before")
+	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+	for i, want := range []string{`"run_id":"7"`, `"run_id":"8"`, `"run_id":9`} {
+		if strings.Count(lines[i], `"run_id"`) != 1 || !strings.Contains(lines[i], want) {
+			t.Errorf("%s: want %s once", lines[i], want)
+		}
+		for _, want := range []string{`"delivery_id":"d-[hidden]"`, `"run_key":"key"`, `"repository":"acme/hello"`, `"attempt":"2"`} {
+			if !strings.Contains(lines[i], want) {
+				t.Errorf("%s is not in %s", want, lines[i])
+			}
+		}
+	}
+	if strings.Contains(out.String(), "canary") {
+		t.Errorf("a canary passed the redactor: %s", out.String())
+	}
+}
+
+func TestHistogramsHaveExemplarsForWhoeverAsks(t *testing.T) {
+	tel := start(t, telemetry.Options{Service: "test"})
+	ctx, span := tel.Tracer.Start(t.Context(), "work")
+	defer span.End()
+	tel.Counters.StageTook(ctx, telemetry.StageVerify, telemetry.ResultOK, time.Second)
+	w, r := httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/metrics", nil)
+	r.Header.Set("Accept", "application/openmetrics-text")
+	tel.Handler().ServeHTTP(w, r)
+	if want := `trace_id="` + span.SpanContext().TraceID().String(); !strings.Contains(w.Body.String(), want) {
+		t.Errorf("no exemplar with %s", want)
+	}
+}
+
+func TestOnlySoManyRepositoriesHaveALabel(t *testing.T) {
+	for most, want := range map[int]int{0: 0, 2: 3} {
+		tel := start(t, telemetry.Options{Service: "test", Repositories: most})
+		for _, name := range []string{"a/a", "a/b", "a/c", "a/d", ""} {
+			tel.Counters.RunEnded(about.With(t.Context(), about.Work{Repository: name}), telemetry.EndingDeclined)
+		}
+		output := scrape(t, tel)
+		if got := strings.Count(output, "\nsre_agent_repository_runs_ended_total{"); got != want {
+			t.Errorf("with %d repositories there are %d series, want %d", most, got, want)
+		}
+	}
+}
+
+func TestARouteIsMeasuredAndTakesUpNobodysTrace(t *testing.T) {
+	tel := start(t, telemetry.Options{Service: "test"})
+	var span trace.SpanContext
+	h := tel.Served(http.MethodPost, "/webhooks/x", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		span = trace.SpanContextFromContext(r.Context())
+		w.WriteHeader(http.StatusAccepted)
+	}))
+	r := httptest.NewRequest(http.MethodPost, "/webhooks/x", nil)
+	r.Header.Set("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+	h.ServeHTTP(httptest.NewRecorder(), r)
+	if !span.IsValid() || span.TraceID().String() == "0af7651916cd43dd8448eb211c80319c" {
+		t.Errorf("the request's span is %v", span)
+	}
+	if want := `http_server_request_duration_seconds_count{http_request_method="POST",http_response_status_code="202",http_route="/webhooks/x"} 1`; !strings.Contains(scrape(t, tel), want) {
+		t.Errorf("/metrics has no line %s", want)
+	}
+}
+
+func TestADisabledSDKShowsNothing(t *testing.T) {
+	t.Setenv("OTEL_SDK_DISABLED", "true")
+	tel := start(t, telemetry.Options{Service: "test"})
+	tel.Counters.Retry(t.Context(), telemetry.RetryCrash)
+	if output := scrape(t, tel); output != "" {
+		t.Errorf("/metrics says %s", output)
 	}
 }

@@ -63,6 +63,28 @@ func (t *Test) Count(name, reason string) int64 {
 	return sum
 }
 
+// Gauge returns a gauge's value for one label, or 0 when it has none.
+func (t *Test) Gauge(name, label string) float64 {
+	var data metricdata.ResourceMetrics
+	if err := t.reader.Collect(context.Background(), &data); err != nil {
+		panic(err)
+	}
+	for _, s := range data.ScopeMetrics {
+		for _, m := range s.Metrics {
+			points, ok := m.Data.(metricdata.Gauge[float64])
+			if m.Name != name || !ok {
+				continue
+			}
+			for _, p := range points.DataPoints {
+				if label == "" || hasValue(p.Attributes, label) {
+					return p.Value
+				}
+			}
+		}
+	}
+	return 0
+}
+
 func hasValue(set attribute.Set, value string) bool {
 	for _, kv := range set.ToSlice() {
 		if kv.Value.AsString() == value {

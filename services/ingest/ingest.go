@@ -52,6 +52,8 @@ type Options struct {
 	ReadTimeout, PublishTimeout time.Duration
 	// Proxies are believed when they say whom they speak for; Allowed may send, or anybody when it is empty.
 	Proxies, Allowed []netip.Prefix
+	// Served, when it is set, measures and traces a route.
+	Served func(method, route string, next http.Handler) http.Handler
 	// Full, when it is set, is told each time whether the stream had room.
 	Full *Fullness
 }
@@ -64,6 +66,9 @@ func Handler(o Options) http.Handler {
 		h := http.Handler(&intake{Options: o, provider: p, budget: budget, unused: newUnused(p)})
 		if !o.Keys.On(p.Name) {
 			h = off(p)
+		}
+		if route := "/webhooks/" + p.Name; o.Served != nil {
+			h = o.Served(http.MethodPost, route, h)
 		}
 		mux.Handle("POST /webhooks/"+p.Name, h)
 	}

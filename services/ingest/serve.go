@@ -19,6 +19,9 @@ func Serve(ctx context.Context, env *program.Env) error {
 		return err
 	}
 	defer bus.Close()
+	if err := bus.Measure(env.Telemetry.Meters); err != nil {
+		return err
+	}
 	keys, err := keyring(cfg)
 	if err != nil {
 		return err
@@ -34,7 +37,7 @@ func Serve(ctx context.Context, env *program.Env) error {
 	full := &Fullness{}
 	env.HTTP.Handle("/webhooks/", Handler(Options{
 		Publisher: bus, Counters: env.Telemetry.Counters, Log: env.Log, Providers: providers.Table(), Keys: keys,
-		MaxBody: cfg.WebhookMaxBodyBytes, BytesInFlight: cfg.WebhookBytesInFlight, Proxies: proxies, Allowed: allowed, Full: full,
+		MaxBody: cfg.WebhookMaxBodyBytes, BytesInFlight: cfg.WebhookBytesInFlight, Proxies: proxies, Allowed: allowed, Full: full, Served: env.Telemetry.Served,
 		ReadTimeout: cfg.WebhookReadTimeout(), PublishTimeout: cfg.WebhookPublishTimeout(),
 	}))
 	env.HTTP.Ready("nats", bus.Ready)

@@ -13,6 +13,7 @@ import (
 	"github.com/sre-agent/sre-agent/internal/run"
 	"github.com/sre-agent/sre-agent/internal/store"
 	"github.com/sre-agent/sre-agent/internal/store/db"
+	"github.com/sre-agent/sre-agent/internal/telemetry"
 	"github.com/sre-agent/sre-agent/services/publisher"
 	"github.com/sre-agent/sre-agent/streams"
 )
@@ -200,5 +201,33 @@ func TestAPullRequestThatAppearsMeanwhileIsAdopted(t *testing.T) {
 	s.Handle(t.Context(), r.bell(r.run.ID))
 	if got := r.state(r.run.ID); got.State != "published" || len(r.prs()) != 1 {
 		t.Errorf("the forge's word was not taken: %s(%s) %s, %d pull requests", got.State, got.Reason, got.Explanation, len(r.prs()))
+	}
+}
+
+// doubled is a forge that shows each pull request twice, under two numbers.
+type doubled struct{ publisher.Forge }
+
+func (d doubled) FindPullRequests(ctx context.Context, owner, name, branch string) ([]forge.PullRequest, error) {
+	prs, err := d.Forge.FindPullRequests(ctx, owner, name, branch)
+	for _, pr := range prs {
+		pr.Number, pr.URL = pr.Number+1000, pr.URL+"000"
+		prs = append(prs, pr)
+	}
+	return prs, err
+}
+
+func TestTwoOpenPullRequestsOfOneRunAreToldOf(t *testing.T) {
+	r := newRig(t)
+	r.failOnce(forgetest.Fault{Drop: true, AfterEffect: true}, creating)
+	r.Handle(t.Context(), r.bell(r.run.ID))
+	r.exec("update runs set not_before = now() where state = 'fixed'")
+	if n := r.tel.Count(telemetry.PromisesBroken, ""); n != 0 {
+		t.Errorf("%d broken promises before", n)
+	}
+	s := r.publisher()
+	s.Target = r.at(doubled{r.hub})
+	s.Handle(t.Context(), r.bell(r.run.ID))
+	if n := r.tel.Count(telemetry.PromisesBroken, string(telemetry.OnePullRequest)); n != 1 || !strings.Contains(r.tel.Logs(), "several open pull requests") {
+		t.Errorf("it was told of %d times", n)
 	}
 }

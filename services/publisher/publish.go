@@ -15,6 +15,7 @@ import (
 	"github.com/sre-agent/sre-agent/internal/run"
 	"github.com/sre-agent/sre-agent/internal/store"
 	"github.com/sre-agent/sre-agent/internal/store/db"
+	"github.com/sre-agent/sre-agent/internal/telemetry"
 	"github.com/sre-agent/sre-agent/internal/webhook"
 )
 
@@ -139,6 +140,7 @@ func (s *Service) existing(ctx context.Context, at Target, r store.Run, branch s
 		return nil, err
 	}
 	own := slices.DeleteFunc(slices.Clone(prs), func(pr forge.PullRequest) bool { return !ours(pub, pr) })
+	s.countDuplicates(ctx, own)
 	for _, pr := range own {
 		if pr.State == forge.Open || pr.Merged {
 			e := adopt(pr)
@@ -152,6 +154,20 @@ func (s *Service) existing(ctx context.Context, at Target, r store.Run, branch s
 	}
 	e := refused(run.Blocked, "branch_taken", prs[0].URL+" is on our branch with commits that are not ours")
 	return &e, nil
+}
+
+// countDuplicates tells of a promise that only the forge can show to be broken: one branch of ours, two open pull requests.
+func (s *Service) countDuplicates(ctx context.Context, own []forge.PullRequest) {
+	var open []string
+	for _, pr := range own {
+		if pr.State == forge.Open {
+			open = append(open, pr.URL)
+		}
+	}
+	if len(open) > 1 {
+		s.Counters.PromiseBroken(ctx, telemetry.OnePullRequest)
+		s.Log.ErrorContext(ctx, "one run has several open pull requests", "pull_requests", open)
+	}
 }
 
 // ours says whether a pull request of a publication's branch is that publication's. Its number says so once it is

@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/sre-agent/sre-agent/internal/about"
 	"github.com/sre-agent/sre-agent/internal/ci"
 	"github.com/sre-agent/sre-agent/internal/fault"
 	"github.com/sre-agent/sre-agent/internal/httpapi"
@@ -136,8 +137,10 @@ func (s *Service) Handle(ctx context.Context, m *streams.Message) streams.Outcom
 		s.Counters.RunSkipped(ctx, telemetry.SkipStale)
 		return streams.Done() // an old doorbell
 	}
+	ctx = about.With(ctx, about.Work{RunID: r.ID, RunKey: r.RunKey, Repository: r.Failure.Repository.FullName(), Attempt: int(r.AttemptCount)})
 	token := s.Holder + "/" + uuid.NewString()
 	asked := time.Now()
+	streams.LinkTo(ctx, r.LastTrace)
 	r, refused, err := s.Store.ClaimPublication(ctx, r.ID, r.Fence, token, s.TTL)
 	if err != nil {
 		return streams.Leave(err)
@@ -160,7 +163,7 @@ func (s *Service) Handle(ctx context.Context, m *streams.Message) streams.Outcom
 	lost := lease.Lost(held)
 	stop()
 	if lost != nil {
-		s.Log.ErrorContext(ctx, "lease lost; publication dropped", "run_id", r.ID, "fence", r.Fence, "error", lost)
+		s.Log.ErrorContext(ctx, "lease lost; publication dropped", "fence", r.Fence, "error", lost)
 		return streams.Done()
 	}
 	return s.settle(context.WithoutCancel(ctx), r, end, err)
@@ -257,7 +260,7 @@ func (s *Service) giveBack(ctx context.Context, r store.Run, cause error) stream
 	} else {
 		s.Counters.Retry(ctx, telemetry.RetryPublish)
 	}
-	s.Log.WarnContext(ctx, "publication given back", "run_id", r.ID, "reason", g.Reason, "retry_in", g.Delay, "error", why)
+	s.Log.WarnContext(ctx, "publication given back", "reason", g.Reason, "retry_in", g.Delay, "error", why)
 	s.emit(ctx, "publication.waiting", r, g.Reason, why)
 	return streams.Done()
 }
@@ -283,7 +286,7 @@ func refused(state run.State, reason, explanation string) ending {
 func (s *Service) tell(ctx context.Context, r store.Run, end ending) {
 	s.Counters.RunEnded(ctx, telemetry.Ending(end.State))
 	s.count(ctx, r, end)
-	log := s.Log.With("run_id", r.ID, "run_key", r.RunKey, "repository", r.Failure.Repository.FullName(), "state", end.State, "reason", end.Reason)
+	log := s.Log.With("state", end.State, "reason", end.Reason)
 	detail := end.Explanation
 	if end.receipt != nil {
 		detail = end.receipt.URL

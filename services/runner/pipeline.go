@@ -12,6 +12,10 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/sre-agent/sre-agent/internal/ci"
 	"github.com/sre-agent/sre-agent/internal/evidence"
 	"github.com/sre-agent/sre-agent/internal/failure"
@@ -147,7 +151,7 @@ func (p *FixPipeline) Execute(ctx context.Context, r store.Run) Result {
 	defer p.prepare(ctx, w)
 	for _, s := range p.stages() {
 		began := time.Now()
-		err := s.do(ctx, w)
+		err := p.traced(ctx, s, w)
 		if ctx.Err() != nil {
 			return Result{Err: context.Cause(ctx), Evidence: w.report.JSON()}
 		}
@@ -157,6 +161,19 @@ func (p *FixPipeline) Execute(ctx context.Context, r store.Run) Result {
 		}
 	}
 	return p.fixed(w)
+}
+
+// traced does a stage in a span of its own.
+func (p *FixPipeline) traced(ctx context.Context, s stage, w *work) error {
+	ctx, span := trace.SpanFromContext(ctx).TracerProvider().Tracer("github.com/sre-agent/sre-agent/services/runner").Start(ctx, "stage "+string(s.name))
+	defer span.End()
+	err := s.do(ctx, w)
+	if reason, permanent := fault.Reason(err); permanent {
+		span.SetAttributes(attribute.String("sre_agent.reason", reason))
+	} else if err != nil {
+		span.SetStatus(codes.Error, "")
+	}
+	return err
 }
 
 // note records a stage's verdict.
@@ -172,7 +189,7 @@ func (p *FixPipeline) note(ctx context.Context, w *work, s stage, err error, too
 	}
 	w.report.Stages = append(w.report.Stages, e)
 	p.Counters.StageTook(ctx, s.name, result, took)
-	p.Log.InfoContext(ctx, "stage ended", "run_id", w.run.ID, "run_key", w.run.RunKey, "stage", e.Name, "verdict", e.Verdict,
+	p.Log.InfoContext(ctx, "stage ended", "stage", e.Name, "verdict", e.Verdict,
 		"reason", e.Reason, "detail", e.Detail, "seconds", e.Seconds)
 	if p.OnStage != nil {
 		p.OnStage(ctx, w.run, e)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/sre-agent/sre-agent/internal/about"
 	"github.com/sre-agent/sre-agent/internal/lease"
 	"github.com/sre-agent/sre-agent/internal/run"
 	"github.com/sre-agent/sre-agent/internal/store"
@@ -115,6 +116,7 @@ func (s *Service) Handle(ctx context.Context, m *streams.Message) streams.Outcom
 		s.Counters.RunSkipped(ctx, telemetry.SkipStale)
 		return streams.Done() // an old doorbell
 	}
+	ctx = about.With(ctx, about.Work{RunID: r.ID, RunKey: r.RunKey, Repository: r.Failure.Repository.FullName()})
 	if r.AttemptEndedAt != nil {
 		resumed, err := s.resume(ctx, r)
 		if err != nil {
@@ -178,13 +180,17 @@ func (s *Service) take(ctx context.Context, r store.Run) streams.Outcome {
 	case refused != "":
 		return streams.Done()
 	}
-	return s.work(ctx, claimed, token, asked, freeSlot)
+	streams.LinkTo(ctx, r.LastTrace)
+	if r.NotBefore != nil && claimed.AttemptStartedAt != nil {
+		s.Counters.RunStarted(ctx, claimed.AttemptStartedAt.Sub(*r.NotBefore))
+	}
+	return s.work(about.With(ctx, about.Work{Attempt: int(claimed.AttemptCount)}), claimed, token, asked, freeSlot)
 }
 
 // postpone puts a rung run back to waiting. The caller holds the run's lock, so that nobody is about to claim it.
 func (s *Service) postpone(ctx context.Context, r store.Run, why string) streams.Outcome {
 	s.Counters.Throttled(ctx, telemetry.ThrottleNoSlot)
-	s.Log.InfoContext(ctx, "run can't start yet", "run_id", r.ID, "run_key", r.RunKey, "why", why)
+	s.Log.InfoContext(ctx, "run can't start yet", "why", why)
 	err := s.Store.Defer(ctx, r.ID, r.Fence, run.WaitNoSlot, s.TTL/4)
 	if err != nil && !errors.Is(err, store.ErrFenced) {
 		return streams.Leave(err)
@@ -211,7 +217,7 @@ func (s *Service) work(ctx context.Context, r store.Run, token string, asked tim
 	if lost != nil {
 		// When Redis forgot us and the database did not, the run is handed back. When somebody else has it, the
 		// database refuses that.
-		s.Log.ErrorContext(ctx, "lease lost; work dropped", "run_id", r.ID, "run_key", r.RunKey, "fence", r.Fence, "error", lost)
+		s.Log.ErrorContext(ctx, "lease lost; work dropped", "fence", r.Fence, "error", lost)
 		res = Result{Err: lost, Evidence: res.Evidence}
 	}
 	if ctx.Err() != nil {
@@ -258,7 +264,7 @@ func (s *Service) settle(working context.Context, r store.Run, res Result) strea
 		}
 	})
 	if errors.Is(err, store.ErrFenced) {
-		s.Log.WarnContext(ctx, "result refused: the run is no longer ours", "run_id", r.ID, "fence", r.Fence)
+		s.Log.WarnContext(ctx, "result refused: the run is no longer ours", "fence", r.Fence)
 		return streams.Done()
 	}
 	if err != nil {
@@ -311,24 +317,26 @@ func (s *Service) giveBack(ctx context.Context, r store.Run, res *Result) error 
 
 // tell rings the publisher and says what happened. The doorbell may be lost: the sweeper rings again.
 func (s *Service) tell(ctx context.Context, r store.Run, res Result) {
-	log := s.Log.With("run_id", r.ID, "run_key", r.RunKey, "repository", r.Failure.Repository.FullName(), "attempt", r.AttemptCount)
 	switch {
 	case res.Err != nil:
+		s.Counters.AttemptEnded(ctx, telemetry.AttemptGivenBack)
 		s.Counters.Retry(ctx, telemetry.RetryTransient)
 		s.Counters.Throttled(ctx, telemetry.ThrottleDependency)
-		log.WarnContext(ctx, "run given back", "error", res.Err)
+		s.Log.WarnContext(ctx, "run given back", "error", res.Err)
 		s.emit(ctx, "run.waiting", r, Result{Reason: "dependency", Explanation: res.Err.Error()})
 	case res.State == run.Fixed:
-		log.InfoContext(ctx, "fix verified", "fixer", res.Fix.Fixer, "digest", res.Fix.Digest)
+		s.Counters.AttemptEnded(ctx, telemetry.AttemptFixed)
+		s.Log.InfoContext(ctx, "fix verified", "fixer", res.Fix.Fixer, "digest", res.Fix.Digest)
 		s.ringPublisher(ctx, r)
 		s.emit(ctx, "run.fixed", r, res)
 	default:
+		s.Counters.AttemptEnded(ctx, telemetry.Outcome(res.State))
 		if res.State == run.Declined {
 			s.Counters.RunSkipped(ctx, telemetry.SkipDecline)
 		}
 		s.Counters.RunEnded(ctx, telemetry.Ending(res.State))
 		s.Counters.EndedWithoutPullRequest(ctx, res.Reason, res.Fingerprint != "")
-		log.InfoContext(ctx, "run ended", "state", res.State, "reason", res.Reason, "explanation", res.Explanation)
+		s.Log.InfoContext(ctx, "run ended", "state", res.State, "reason", res.Reason, "explanation", res.Explanation)
 		s.emit(ctx, "run."+string(res.State), r, res)
 	}
 }

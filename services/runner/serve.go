@@ -47,6 +47,9 @@ func Serve(ctx context.Context, env *program.Env) error {
 		return err
 	}
 	defer bus.Close()
+	if err := bus.Measure(env.Telemetry.Meters); err != nil {
+		return err
+	}
 	p.Announce(env, bus.Ready)
 
 	pipeline.Troubles = p.Store

@@ -17,6 +17,7 @@ import (
 	"github.com/sre-agent/sre-agent/internal/policy"
 	"github.com/sre-agent/sre-agent/internal/sandbox"
 	"github.com/sre-agent/sre-agent/internal/scan"
+	"github.com/sre-agent/sre-agent/internal/telemetry"
 )
 
 // patch runs the fixer on a fresh tree and takes the difference that it made.
@@ -99,7 +100,7 @@ const maxFindings = 20
 // that fails twice is a no as well.
 func (p *FixPipeline) scan(ctx context.Context, w *work) error {
 	var findings []scan.Finding
-	err := p.twice(ctx, w, func() (err error) {
+	err := p.twice(ctx, func() (err error) {
 		findings, err = p.Scanner.Scan(ctx, w.changes)
 		return err
 	})
@@ -115,13 +116,15 @@ func (p *FixPipeline) scan(ctx context.Context, w *work) error {
 }
 
 // twice gives what fails, but for the end of ctx, one more chance.
-func (p *FixPipeline) twice(ctx context.Context, w *work, try func() error) error {
+func (p *FixPipeline) twice(ctx context.Context, try func() error) error {
 	err := try()
 	if err != nil && ctx.Err() == nil {
-		p.Log.WarnContext(ctx, "the scanner failed; it is tried once more", "run_id", w.run.ID, "error", p.detail(err))
+		p.Counters.ScanFailed(ctx, telemetry.ScanRetried)
+		p.Log.WarnContext(ctx, "the scanner failed; it is tried once more", "error", p.detail(err))
 		err = try()
 	}
 	if err != nil && ctx.Err() == nil {
+		p.Counters.ScanFailed(ctx, telemetry.ScanGivenUp)
 		return fault.Perm("scan_failed", err)
 	}
 	return err
@@ -146,7 +149,7 @@ func (p *FixPipeline) compare(ctx context.Context, w *work) error {
 		return err
 	}
 	var issues []scan.Issue
-	err = p.twice(ctx, w, func() (err error) {
+	err = p.twice(ctx, func() (err error) {
 		issues, err = p.Programs.Compare(ctx, before.Dir(), after.Dir())
 		return err
 	})
@@ -185,10 +188,22 @@ func (p *FixPipeline) step(ctx context.Context, w *work, s fix.Step, tree *gitre
 	spec.Mounts = append(spec.Mounts, mounts...)
 	maps.Copy(spec.Env, env)
 	res, err := p.Sandbox.Run(ctx, spec)
+	p.countSandbox(ctx, res, err)
 	if err != nil {
 		return res, fmt.Errorf("run %s in the sandbox: %w", name, err)
 	}
 	return res, nil
+}
+
+// countSandbox counts a sandbox that did not bring its script to an end, unless we ended it ourselves.
+func (p *FixPipeline) countSandbox(ctx context.Context, res sandbox.Result, err error) {
+	switch {
+	case res.Killed == sandbox.KilledCancelled || ctx.Err() != nil:
+	case err != nil:
+		p.Counters.SandboxFailed(ctx, telemetry.SandboxError)
+	case res.Killed != "":
+		p.Counters.SandboxFailed(ctx, telemetry.SandboxFailure(res.Killed))
+	}
 }
 
 // emptyFolder makes a folder that holds copies of some of a repository's files, whose paths can't lead out of it.

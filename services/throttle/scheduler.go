@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/sre-agent/sre-agent/internal/about"
 	"github.com/sre-agent/sre-agent/internal/run"
 	"github.com/sre-agent/sre-agent/internal/store"
 	"github.com/sre-agent/sre-agent/internal/telemetry"
@@ -180,31 +181,38 @@ func (s *Scheduler) ringAll(ctx context.Context, kind string, subject func(provi
 }
 
 func (s *Scheduler) ring(ctx context.Context, kind string, subject func(provider, owner, name string) string, r store.Run) {
-	ctx = streams.WithTraceParent(ctx, r.TraceParent)
+	ctx = of(streams.WithTraceParent(ctx, r.TraceParent), r)
 	repo := r.Failure.Repository
 	err := s.Bell.Ring(ctx, kind, subject(r.Failure.Provider, repo.Owner, repo.Name), r.ID, r.Fence, r.Rings)
 	if err != nil {
-		s.Log.WarnContext(ctx, "doorbell not rung; it will be rung again", "run_id", r.ID, "kind", kind, "error", err)
+		s.Log.WarnContext(ctx, "doorbell not rung; it will be rung again", "kind", kind, "error", err)
 		return
 	}
 	s.Bell.Emit(ctx, event(kind, r))
 }
 
 func (s *Scheduler) tellTaken(ctx context.Context, r store.Run) {
-	s.Log.WarnContext(ctx, "lease ran out; run taken back", "run_id", r.ID, "run_key", r.RunKey, "state", r.State,
-		"reason", r.Reason, "attempt", r.AttemptCount)
+	ctx = of(streams.WithTraceParent(ctx, r.TraceParent), r)
+	s.Log.WarnContext(ctx, "lease ran out; run taken back", "state", r.State, "reason", r.Reason)
 	e := event("run."+r.State, r)
 	e.Detail = "the lease of its holder ran out"
 	s.Bell.Emit(ctx, e)
 	switch run.State(r.State) {
 	case run.Waiting:
+		s.Counters.AttemptEnded(ctx, telemetry.AttemptCrashed)
 		s.Counters.Retry(ctx, telemetry.RetryCrash)
 		s.Counters.Throttled(ctx, telemetry.ThrottleReason(r.Reason))
 	case run.Blocked:
+		s.Counters.AttemptEnded(ctx, telemetry.AttemptCrashed)
 		s.Counters.LoopBlocked(ctx, telemetry.LoopMaxAttempts)
 		s.Counters.RunEnded(ctx, telemetry.EndingBlocked)
 	default:
 	}
+}
+
+// of says that ctx is about a run.
+func of(ctx context.Context, r store.Run) context.Context {
+	return about.With(ctx, about.Work{RunID: r.ID, RunKey: r.RunKey, Repository: r.Failure.Repository.FullName(), Attempt: int(r.AttemptCount)})
 }
 
 func event(kind string, r store.Run) streams.Event {

@@ -25,6 +25,9 @@ func Serve(ctx context.Context, env *program.Env) error {
 		return err
 	}
 	defer bus.Close()
+	if err := bus.Measure(env.Telemetry.Meters); err != nil {
+		return err
+	}
 	p.Announce(env, bus.Ready)
 
 	sched := NewScheduler(Scheduler{
@@ -44,11 +47,15 @@ func Serve(ctx context.Context, env *program.Env) error {
 		return err
 	}
 	defer stopWake()
-	stopGauges, err := observe(env, p.Store, bus)
-	if err != nil {
-		return err
+	watch := &Watch{
+		Store: p.Store, Streams: bus, Board: env.Telemetry.Board, Log: env.Log,
+		Depends: map[string]func(context.Context) error{"nats": bus.Ready, "postgresql": p.Store.Ping, "redis": p.RedisReady},
 	}
-	defer stopGauges()
+	audit := &Audit{
+		Stream: bus, Store: p.Store, Board: env.Telemetry.Board, Counters: env.Telemetry.Counters, Log: env.Log,
+		AgentEmail: cfg.AgentEmail, Interval: cfg.AuditInterval(),
+	}
+	leader := &Leader{Store: p.Store, Log: env.Log}
 
 	var wg sync.WaitGroup
 	wg.Go(func() { sched.Loop(ctx) })
@@ -58,6 +65,8 @@ func Serve(ctx context.Context, env *program.Env) error {
 	wg.Go(func() {
 		(&Reconciler{Stream: bus, Store: p.Store, Handle: intake.Handle, Log: env.Log, Interval: reconcileEvery}).Loop(ctx)
 	})
+	wg.Go(func() { leader.Loop(ctx, audit.Loop) })
+	wg.Go(func() { watch.Loop(ctx, leader.Leads) })
 	if redeliverer != nil {
 		wg.Go(func() { redeliverer.Loop(ctx) })
 	}

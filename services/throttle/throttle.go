@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sre-agent/sre-agent/internal/about"
 	"github.com/sre-agent/sre-agent/internal/ci"
 	"github.com/sre-agent/sre-agent/internal/run"
 	"github.com/sre-agent/sre-agent/internal/store"
@@ -72,14 +73,43 @@ func (t *Intake) Handle(ctx context.Context, m *streams.Message) streams.Outcome
 		if _, rerr := t.Store.RecordEnd(ctx, d, store.OutcomeDead, "malformed"); rerr != nil {
 			return streams.Leave(rerr)
 		}
+		t.Counters.DeliveryRecorded(ctx, telemetry.DeliveryDead, -1)
 		return streams.Dead("malformed", err)
 	}
+	ctx = about.With(ctx, about.Work{Repository: event.Failure.Repository.FullName(), RunKey: runKey(event)})
 	rec, throttled, err := t.record(ctx, d, event)
 	if err != nil {
 		return streams.Leave(err)
 	}
+	ctx = about.With(ctx, about.Work{RunID: rec.RunID})
+	t.Counters.DeliveryRecorded(ctx, outcomeOf(rec), after(m, rec))
 	t.tell(ctx, d, event, rec, throttled)
 	return streams.Done()
+}
+
+// outcomeOf is what became of a delivery that came in now; the record may be of an earlier time.
+func outcomeOf(rec store.Record) telemetry.Outcome {
+	if rec.Known {
+		return telemetry.DeliveryDuplicate
+	}
+	return telemetry.Outcome(rec.Outcome)
+}
+
+// after is how long a delivery took to be recorded, or negative for one that says nothing of that: it was recorded before,
+// or is played again.
+func after(m *streams.Message, rec store.Record) time.Duration {
+	if rec.Known || m.Header.Get(streams.HdrReplayOf) != "" || m.Time.IsZero() {
+		return -1
+	}
+	return max(time.Since(m.Time), 0)
+}
+
+// runKey is the key of the run that an event is about, or "".
+func runKey(e webhook.Event) string {
+	if e.Kind != webhook.Failure && e.Kind != webhook.Success {
+		return ""
+	}
+	return e.Failure.RunKey()
 }
 
 // reasonOwnAuthor is why a failure of a commit that the agent itself wrote is ignored, wherever it has been merged.
@@ -187,12 +217,8 @@ func (t *Intake) tell(ctx context.Context, d store.Delivery, event webhook.Event
 	if event.Kind == webhook.Nudge {
 		repo.Owner, repo.Name = event.Moved.Owner, event.Moved.Name
 	}
-	outcome := rec.Outcome
-	if rec.Known {
-		outcome = store.OutcomeDuplicate
-	}
-	t.Log.InfoContext(ctx, "delivery recorded", "delivery_id", d.ID, "event", d.Event, "outcome", outcome,
-		"known", rec.Known, "reason", rec.Reason, "run_id", rec.RunID, "repository", repo.FullName())
+	outcome := string(outcomeOf(rec))
+	t.Log.InfoContext(ctx, "delivery recorded", "event", d.Event, "outcome", outcome, "known", rec.Known, "reason", rec.Reason)
 	t.Events.Emit(ctx, streams.Event{
 		Kind: "delivery." + outcome, Provider: d.Provider, Owner: repo.Owner, Name: repo.Name,
 		RunID: rec.RunID, DeliveryID: d.ID, Reason: rec.Reason, Detail: d.Event,

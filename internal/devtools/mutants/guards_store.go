@@ -80,7 +80,7 @@ func claimGuards() []Guard {
 		},
 		{
 			Name: "lease-holder", Promise: "I4", What: "only the holder renews a lease",
-			Edits: []Edit{{runsSQL, "const renewLease = ", "holder = $4::text", "$4::text is not null"}},
+			Edits: []Edit{{runsSQL, "const renewLease = ", "holder = $5::text", "$5::text is not null"}},
 			Pkg:   storePkg, Run: "TestALeaseIsRenewedByItsHolderAloneAndWhileItLasts", Says: "another holder renewed it",
 		},
 		{
@@ -97,14 +97,14 @@ func fenceGuards() []Guard {
 	for _, f := range []struct{ name, file, query, compare string }{
 		{"end the run with its attempt", runsSQL, "endAttemptedRun", "r.fence = $6"},
 		{"defer", runsSQL, "deferRun", "fence = $4"},
-		{"renew", runsSQL, "renewLease", "fence = $3"},
+		{"renew", runsSQL, "renewLease", "fence = $4"},
 		{"end the attempt", runsSQL, "endAttempt", "fence = $5"},
 		{"end the run", runsSQL, "endRun", "fence = $6"},
 		{"mark as fixed", runsSQL, "markFixed", "fence = $4"},
-		{"give back the run", runsSQL, "giveBackRun", "runs.fence = $5"},
+		{"give back the run", runsSQL, "giveBackRun", "runs.fence = $6"},
 		{"give back the attempt", runsSQL, "giveBackAttempt", "fence = $4"},
 		{"wait for a retry", runsSQL, "waitForRetry", "fence = $4"},
-		{"claim the publication", pubsSQL, "claimPublication", "fence = $4"},
+		{"claim the publication", pubsSQL, "claimPublication", "fence = $5"},
 		{"intend", pubsSQL, "intendPublication", "runs.fence = $7"},
 		{"advance the publication", pubsSQL, "advancePublication", "runs.fence = $7"},
 		{"give back the publication", pubsSQL, "giveBackPublication", "fence = $5"},

@@ -44,8 +44,9 @@ var tools = []tool{
 	{"poetry", []purpose{forTest}, []string{"python3-poetry"}, "poetry"},
 	{"minisign", []purpose{forTest}, []string{"minisign"}, "minisign"}, // takes our receipts
 	{"gpg", []purpose{forTest}, []string{"gnupg"}, "gnupg"},
-	{"ssh-keygen", []purpose{forTest}, []string{"openssh-client"}, ""}, // and these two our commits' signatures
-	{"podman", []purpose{forTest}, []string{"podman", "runc"}, ""},     // the sandbox's other backend; its tests run containers
+	{"ssh-keygen", []purpose{forTest}, []string{"openssh-client"}, ""},     // and these two our commits' signatures
+	{"promtool", []purpose{forTest}, []string{"prometheus"}, "prometheus"}, // and prometheus itself: rules and dashboards are tried on it
+	{"podman", []purpose{forTest}, []string{"podman", "runc"}, ""},         // the sandbox's other backend; its tests run containers
 }
 
 // machine is what the plan depends on.

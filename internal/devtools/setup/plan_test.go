@@ -88,7 +88,7 @@ func TestMissingFor(t *testing.T) {
 	if diff := cmp.Diff(want, demo); diff != "" {
 		t.Errorf("the demo's tools (-want +got):\n%s", diff)
 	}
-	for _, name := range []string{"redis-server", "C compiler", "node", "npm", "black", "isort", "poetry", "podman"} {
+	for _, name := range []string{"redis-server", "C compiler", "node", "npm", "black", "isort", "poetry", "podman", "promtool"} {
 		if !slices.Contains(missingFor(forTest, nothing), name) {
 			t.Errorf("the tests don't ask for %s", name)
 		}

@@ -199,7 +199,7 @@ func (s suite) answers(t *testing.T) {
 		{"404", Fault{Status: http.StatusNotFound}, "not_found", 0},
 		{"a page to sign in", Fault{Status: http.StatusNonAuthoritativeInfo}, "unauthorized", 0},
 		{"429 with a time", Fault{Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"7"}}}, "", 7 * time.Second},
-		{"429 without one", Fault{Status: http.StatusTooManyRequests}, "", 0},
+		{"429 without one", Fault{Status: http.StatusTooManyRequests}, "", time.Minute},
 		{"500", Fault{Status: http.StatusInternalServerError}, "", 0},
 		{"503 with a time", Fault{Status: http.StatusServiceUnavailable, Header: http.Header{"Retry-After": {"9"}}}, "", 9 * time.Second},
 		{"no answer", Fault{Drop: true}, "", 0},

@@ -118,7 +118,7 @@ func (q *Queries) KnownDeliveries(ctx context.Context, arg KnownDeliveriesParams
 }
 
 const lockRun = `-- name: LockRun :one
-select id, run_key, repository_id, failure, state, reason, explanation, not_before, rung_at, rings, fence, attempt_count, transient_count, holder, lease_expires_at, attempt_started_at, attempt_ended_at, fingerprint, generation, attempts_forgiven, trace_parent, created_at, updated_at, ended_at, blocked_reason, follows from runs where id = $1 for update
+select id, run_key, repository_id, failure, state, reason, explanation, not_before, rung_at, rings, fence, attempt_count, transient_count, holder, lease_expires_at, attempt_started_at, attempt_ended_at, fingerprint, generation, attempts_forgiven, trace_parent, created_at, updated_at, ended_at, blocked_reason, follows, last_trace from runs where id = $1 for update
 `
 
 func (q *Queries) LockRun(ctx context.Context, id int64) (Run, error) {
@@ -151,6 +151,7 @@ func (q *Queries) LockRun(ctx context.Context, id int64) (Run, error) {
 		&i.EndedAt,
 		&i.BlockedReason,
 		&i.Follows,
+		&i.LastTrace,
 	)
 	return i, err
 }

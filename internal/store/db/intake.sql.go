@@ -44,7 +44,7 @@ func (q *Queries) EnsureRepository(ctx context.Context, arg EnsureRepositoryPara
 }
 
 const findRunByNames = `-- name: FindRunByNames :one
-select r.id, r.run_key, r.repository_id, r.failure, r.state, r.reason, r.explanation, r.not_before, r.rung_at, r.rings, r.fence, r.attempt_count, r.transient_count, r.holder, r.lease_expires_at, r.attempt_started_at, r.attempt_ended_at, r.fingerprint, r.generation, r.attempts_forgiven, r.trace_parent, r.created_at, r.updated_at, r.ended_at, r.blocked_reason, r.follows from runs r
+select r.id, r.run_key, r.repository_id, r.failure, r.state, r.reason, r.explanation, r.not_before, r.rung_at, r.rings, r.fence, r.attempt_count, r.transient_count, r.holder, r.lease_expires_at, r.attempt_started_at, r.attempt_ended_at, r.fingerprint, r.generation, r.attempts_forgiven, r.trace_parent, r.created_at, r.updated_at, r.ended_at, r.blocked_reason, r.follows, r.last_trace from runs r
 where r.run_key = $1 or r.id in (select n.run_id from run_names n where n.name = any ($2::text[]))
 order by r.id limit 1
 `
@@ -85,6 +85,7 @@ func (q *Queries) FindRunByNames(ctx context.Context, arg FindRunByNamesParams) 
 		&i.EndedAt,
 		&i.BlockedReason,
 		&i.Follows,
+		&i.LastTrace,
 	)
 	return i, err
 }

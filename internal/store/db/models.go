@@ -187,6 +187,7 @@ type Run struct {
 	EndedAt          *time.Time
 	BlockedReason    *string
 	Follows          *int64
+	LastTrace        string
 }
 
 type RunName struct {

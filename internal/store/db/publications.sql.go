@@ -79,16 +79,17 @@ func (q *Queries) AttemptsOfRun(ctx context.Context, runID int64) ([]Attempt, er
 
 const claimPublication = `-- name: ClaimPublication :one
 update runs set state = 'publishing', fence = fence + 1, holder = $1::text,
-    lease_expires_at = now() + make_interval(secs => $2::float8), reason = '', updated_at = now()
-where id = $3 and fence = $4 and state = 'fixed' and not_before <= now()
-returning id, run_key, repository_id, failure, state, reason, explanation, not_before, rung_at, rings, fence, attempt_count, transient_count, holder, lease_expires_at, attempt_started_at, attempt_ended_at, fingerprint, generation, attempts_forgiven, trace_parent, created_at, updated_at, ended_at, blocked_reason, follows
+    lease_expires_at = now() + make_interval(secs => $2::float8), reason = '', last_trace = $3::text, updated_at = now()
+where id = $4 and fence = $5 and state = 'fixed' and not_before <= now()
+returning id, run_key, repository_id, failure, state, reason, explanation, not_before, rung_at, rings, fence, attempt_count, transient_count, holder, lease_expires_at, attempt_started_at, attempt_ended_at, fingerprint, generation, attempts_forgiven, trace_parent, created_at, updated_at, ended_at, blocked_reason, follows, last_trace
 `
 
 type ClaimPublicationParams struct {
-	Holder     string
-	TtlSeconds float64
-	ID         int64
-	Fence      int64
+	Holder      string
+	TtlSeconds  float64
+	TraceParent string
+	ID          int64
+	Fence       int64
 }
 
 // One publisher at a time; whoever comes next carries on from the publication's row.
@@ -96,6 +97,7 @@ func (q *Queries) ClaimPublication(ctx context.Context, arg ClaimPublicationPara
 	row := q.db.QueryRow(ctx, claimPublication,
 		arg.Holder,
 		arg.TtlSeconds,
+		arg.TraceParent,
 		arg.ID,
 		arg.Fence,
 	)
@@ -127,6 +129,7 @@ func (q *Queries) ClaimPublication(ctx context.Context, arg ClaimPublicationPara
 		&i.EndedAt,
 		&i.BlockedReason,
 		&i.Follows,
+		&i.LastTrace,
 	)
 	return i, err
 }

@@ -315,7 +315,7 @@ const resumeFix = `-- name: ResumeFix :one
 update runs set state = 'fixed', reason = '', not_before = now(), rung_at = now(), rings = rings + 1, updated_at = now()
 where runs.id = $1 and runs.fence = $2 and runs.state = 'ready'
   and exists (select 1 from fixes f where f.run_id = $1 and f.generation = runs.generation)
-returning id, run_key, repository_id, failure, state, reason, explanation, not_before, rung_at, rings, fence, attempt_count, transient_count, holder, lease_expires_at, attempt_started_at, attempt_ended_at, fingerprint, generation, attempts_forgiven, trace_parent, created_at, updated_at, ended_at, blocked_reason, follows
+returning id, run_key, repository_id, failure, state, reason, explanation, not_before, rung_at, rings, fence, attempt_count, transient_count, holder, lease_expires_at, attempt_started_at, attempt_ended_at, fingerprint, generation, attempts_forgiven, trace_parent, created_at, updated_at, ended_at, blocked_reason, follows, last_trace
 `
 
 type ResumeFixParams struct {
@@ -354,6 +354,7 @@ func (q *Queries) ResumeFix(ctx context.Context, arg ResumeFixParams) (Run, erro
 		&i.EndedAt,
 		&i.BlockedReason,
 		&i.Follows,
+		&i.LastTrace,
 	)
 	return i, err
 }

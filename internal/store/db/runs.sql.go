@@ -11,7 +11,7 @@ import (
 )
 
 const claimRun = `-- name: ClaimRun :one
-select id, run_key, repository_id, failure, state, reason, explanation, not_before, rung_at, rings, fence, attempt_count, transient_count, holder, lease_expires_at, attempt_started_at, attempt_ended_at, fingerprint, generation, attempts_forgiven, trace_parent, created_at, updated_at, ended_at, blocked_reason, follows from claim_run($1, $2, $3::text, $4::float8, $5::integer,
+select id, run_key, repository_id, failure, state, reason, explanation, not_before, rung_at, rings, fence, attempt_count, transient_count, holder, lease_expires_at, attempt_started_at, attempt_ended_at, fingerprint, generation, attempts_forgiven, trace_parent, created_at, updated_at, ended_at, blocked_reason, follows, last_trace from claim_run($1, $2, $3::text, $4::float8, $5::integer,
     $6::integer, $7::float8, $8::float8, $9::float8)
 `
 
@@ -68,6 +68,7 @@ func (q *Queries) ClaimRun(ctx context.Context, arg ClaimRunParams) (Run, error)
 		&i.EndedAt,
 		&i.BlockedReason,
 		&i.Follows,
+		&i.LastTrace,
 	)
 	return i, err
 }
@@ -106,7 +107,7 @@ const createRun = `-- name: CreateRun :one
 insert into runs (run_key, repository_id, failure, state, reason, not_before, trace_parent)
 values ($1, $2, $3, 'waiting', $4, now() + make_interval(secs => $5::float8), $6)
 on conflict (run_key) do nothing
-returning id, run_key, repository_id, failure, state, reason, explanation, not_before, rung_at, rings, fence, attempt_count, transient_count, holder, lease_expires_at, attempt_started_at, attempt_ended_at, fingerprint, generation, attempts_forgiven, trace_parent, created_at, updated_at, ended_at, blocked_reason, follows
+returning id, run_key, repository_id, failure, state, reason, explanation, not_before, rung_at, rings, fence, attempt_count, transient_count, holder, lease_expires_at, attempt_started_at, attempt_ended_at, fingerprint, generation, attempts_forgiven, trace_parent, created_at, updated_at, ended_at, blocked_reason, follows, last_trace
 `
 
 type CreateRunParams struct {
@@ -156,6 +157,7 @@ func (q *Queries) CreateRun(ctx context.Context, arg CreateRunParams) (Run, erro
 		&i.EndedAt,
 		&i.BlockedReason,
 		&i.Follows,
+		&i.LastTrace,
 	)
 	return i, err
 }
@@ -285,7 +287,7 @@ func (q *Queries) EndRun(ctx context.Context, arg EndRunParams) (int64, error) {
 }
 
 const getRun = `-- name: GetRun :one
-select id, run_key, repository_id, failure, state, reason, explanation, not_before, rung_at, rings, fence, attempt_count, transient_count, holder, lease_expires_at, attempt_started_at, attempt_ended_at, fingerprint, generation, attempts_forgiven, trace_parent, created_at, updated_at, ended_at, blocked_reason, follows from runs where id = $1
+select id, run_key, repository_id, failure, state, reason, explanation, not_before, rung_at, rings, fence, attempt_count, transient_count, holder, lease_expires_at, attempt_started_at, attempt_ended_at, fingerprint, generation, attempts_forgiven, trace_parent, created_at, updated_at, ended_at, blocked_reason, follows, last_trace from runs where id = $1
 `
 
 func (q *Queries) GetRun(ctx context.Context, id int64) (Run, error) {
@@ -318,6 +320,7 @@ func (q *Queries) GetRun(ctx context.Context, id int64) (Run, error) {
 		&i.EndedAt,
 		&i.BlockedReason,
 		&i.Follows,
+		&i.LastTrace,
 	)
 	return i, err
 }
@@ -348,17 +351,18 @@ func (q *Queries) GiveBackAttempt(ctx context.Context, arg GiveBackAttemptParams
 }
 
 const giveBackRun = `-- name: GiveBackRun :execrows
-update runs set state = 'waiting', reason = 'dependency', explanation = $1,
-    not_before = now() + make_interval(secs => $2::float8),
-    attempt_count = attempt_count - 1, transient_count = transient_count + $3::int,
-    attempt_started_at = (select a.started_at from attempts a where a.run_id = $4 and a.number = runs.attempt_count - 1 and a.number > runs.attempts_forgiven),
-    attempt_ended_at = (select a.ended_at from attempts a where a.run_id = $4 and a.number = runs.attempt_count - 1 and a.number > runs.attempts_forgiven),
+update runs set state = 'waiting', reason = 'dependency', explanation = $1, last_trace = $2::text,
+    not_before = now() + make_interval(secs => $3::float8),
+    attempt_count = attempt_count - 1, transient_count = transient_count + $4::int,
+    attempt_started_at = (select a.started_at from attempts a where a.run_id = $5 and a.number = runs.attempt_count - 1 and a.number > runs.attempts_forgiven),
+    attempt_ended_at = (select a.ended_at from attempts a where a.run_id = $5 and a.number = runs.attempt_count - 1 and a.number > runs.attempts_forgiven),
     holder = null, lease_expires_at = null, updated_at = now()
-where runs.id = $4 and runs.fence = $5 and runs.state = 'running'
+where runs.id = $5 and runs.fence = $6 and runs.state = 'running'
 `
 
 type GiveBackRunParams struct {
 	Explanation  string
+	TraceParent  string
 	DelaySeconds float64
 	Transient    int32
 	ID           int64
@@ -369,6 +373,7 @@ type GiveBackRunParams struct {
 func (q *Queries) GiveBackRun(ctx context.Context, arg GiveBackRunParams) (int64, error) {
 	result, err := q.db.Exec(ctx, giveBackRun,
 		arg.Explanation,
+		arg.TraceParent,
 		arg.DelaySeconds,
 		arg.Transient,
 		arg.ID,
@@ -381,7 +386,7 @@ func (q *Queries) GiveBackRun(ctx context.Context, arg GiveBackRunParams) (int64
 }
 
 const listRuns = `-- name: ListRuns :many
-select runs.id, runs.run_key, runs.repository_id, runs.failure, runs.state, runs.reason, runs.explanation, runs.not_before, runs.rung_at, runs.rings, runs.fence, runs.attempt_count, runs.transient_count, runs.holder, runs.lease_expires_at, runs.attempt_started_at, runs.attempt_ended_at, runs.fingerprint, runs.generation, runs.attempts_forgiven, runs.trace_parent, runs.created_at, runs.updated_at, runs.ended_at, runs.blocked_reason, runs.follows, repositories.id, repositories.provider, repositories.external_id, repositories.owner, repositories.name, repositories.created_at
+select runs.id, runs.run_key, runs.repository_id, runs.failure, runs.state, runs.reason, runs.explanation, runs.not_before, runs.rung_at, runs.rings, runs.fence, runs.attempt_count, runs.transient_count, runs.holder, runs.lease_expires_at, runs.attempt_started_at, runs.attempt_ended_at, runs.fingerprint, runs.generation, runs.attempts_forgiven, runs.trace_parent, runs.created_at, runs.updated_at, runs.ended_at, runs.blocked_reason, runs.follows, runs.last_trace, repositories.id, repositories.provider, repositories.external_id, repositories.owner, repositories.name, repositories.created_at
 from runs join repositories on repositories.id = runs.repository_id
 where ($1::text = '' or runs.state = $1)
 order by runs.id desc limit $2
@@ -433,6 +438,7 @@ func (q *Queries) ListRuns(ctx context.Context, arg ListRunsParams) ([]ListRunsR
 			&i.Run.EndedAt,
 			&i.Run.BlockedReason,
 			&i.Run.Follows,
+			&i.Run.LastTrace,
 			&i.Repository.ID,
 			&i.Repository.Provider,
 			&i.Repository.ExternalID,
@@ -477,21 +483,23 @@ func (q *Queries) MarkFixed(ctx context.Context, arg MarkFixedParams) (int64, er
 }
 
 const renewLease = `-- name: RenewLease :execrows
-update runs set lease_expires_at = now() + make_interval(secs => $1::float8)
-where id = $2 and fence = $3 and state in ('running', 'publishing') and holder = $4::text
+update runs set lease_expires_at = now() + make_interval(secs => $1::float8), last_trace = $2::text
+where id = $3 and fence = $4 and state in ('running', 'publishing') and holder = $5::text
   and lease_expires_at > now()
 `
 
 type RenewLeaseParams struct {
-	TtlSeconds float64
-	ID         int64
-	Fence      int64
-	Holder     string
+	TtlSeconds  float64
+	TraceParent string
+	ID          int64
+	Fence       int64
+	Holder      string
 }
 
 func (q *Queries) RenewLease(ctx context.Context, arg RenewLeaseParams) (int64, error) {
 	result, err := q.db.Exec(ctx, renewLease,
 		arg.TtlSeconds,
+		arg.TraceParent,
 		arg.ID,
 		arg.Fence,
 		arg.Holder,
@@ -503,7 +511,7 @@ func (q *Queries) RenewLease(ctx context.Context, arg RenewLeaseParams) (int64, 
 }
 
 const takeExpired = `-- name: TakeExpired :many
-select id, run_key, repository_id, failure, state, reason, explanation, not_before, rung_at, rings, fence, attempt_count, transient_count, holder, lease_expires_at, attempt_started_at, attempt_ended_at, fingerprint, generation, attempts_forgiven, trace_parent, created_at, updated_at, ended_at, blocked_reason, follows from runs where state in ('running', 'publishing') and lease_expires_at < now()
+select id, run_key, repository_id, failure, state, reason, explanation, not_before, rung_at, rings, fence, attempt_count, transient_count, holder, lease_expires_at, attempt_started_at, attempt_ended_at, fingerprint, generation, attempts_forgiven, trace_parent, created_at, updated_at, ended_at, blocked_reason, follows, last_trace from runs where state in ('running', 'publishing') and lease_expires_at < now()
   and pg_postmaster_start_time() + make_interval(secs => $1::float8) < now()
 order by lease_expires_at limit $2 for update skip locked
 `
@@ -551,6 +559,7 @@ func (q *Queries) TakeExpired(ctx context.Context, arg TakeExpiredParams) ([]Run
 			&i.EndedAt,
 			&i.BlockedReason,
 			&i.Follows,
+			&i.LastTrace,
 		); err != nil {
 			return nil, err
 		}

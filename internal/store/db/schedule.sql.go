@@ -58,7 +58,7 @@ func (q *Queries) OldestDue(ctx context.Context) (float64, error) {
 }
 
 const ringDue = `-- name: RingDue :many
-select id, run_key, repository_id, failure, state, reason, explanation, not_before, rung_at, rings, fence, attempt_count, transient_count, holder, lease_expires_at, attempt_started_at, attempt_ended_at, fingerprint, generation, attempts_forgiven, trace_parent, created_at, updated_at, ended_at, blocked_reason, follows from ring_due($1::integer, $2::integer)
+select id, run_key, repository_id, failure, state, reason, explanation, not_before, rung_at, rings, fence, attempt_count, transient_count, holder, lease_expires_at, attempt_started_at, attempt_ended_at, fingerprint, generation, attempts_forgiven, trace_parent, created_at, updated_at, ended_at, blocked_reason, follows, last_trace from ring_due($1::integer, $2::integer)
 `
 
 type RingDueParams struct {
@@ -104,6 +104,7 @@ func (q *Queries) RingDue(ctx context.Context, arg RingDueParams) ([]Run, error)
 			&i.EndedAt,
 			&i.BlockedReason,
 			&i.Follows,
+			&i.LastTrace,
 		); err != nil {
 			return nil, err
 		}
@@ -121,7 +122,7 @@ where id in (
     select r.id from runs r where r.state = 'fixed' and r.not_before <= now()
       and (r.rung_at is null or r.rung_at < now() - make_interval(secs => $1::float8))
     order by r.not_before limit $2 for update skip locked)
-returning id, run_key, repository_id, failure, state, reason, explanation, not_before, rung_at, rings, fence, attempt_count, transient_count, holder, lease_expires_at, attempt_started_at, attempt_ended_at, fingerprint, generation, attempts_forgiven, trace_parent, created_at, updated_at, ended_at, blocked_reason, follows
+returning id, run_key, repository_id, failure, state, reason, explanation, not_before, rung_at, rings, fence, attempt_count, transient_count, holder, lease_expires_at, attempt_started_at, attempt_ended_at, fingerprint, generation, attempts_forgiven, trace_parent, created_at, updated_at, ended_at, blocked_reason, follows, last_trace
 `
 
 type RingFixedParams struct {
@@ -166,6 +167,7 @@ func (q *Queries) RingFixed(ctx context.Context, arg RingFixedParams) ([]Run, er
 			&i.EndedAt,
 			&i.BlockedReason,
 			&i.Follows,
+			&i.LastTrace,
 		); err != nil {
 			return nil, err
 		}
@@ -182,7 +184,7 @@ update runs set rung_at = now(), rings = rings + 1, updated_at = now()
 where id in (
     select r.id from runs r where r.state = 'ready' and r.rung_at < now() - make_interval(secs => $1::float8)
     order by r.rung_at limit $2 for update skip locked)
-returning id, run_key, repository_id, failure, state, reason, explanation, not_before, rung_at, rings, fence, attempt_count, transient_count, holder, lease_expires_at, attempt_started_at, attempt_ended_at, fingerprint, generation, attempts_forgiven, trace_parent, created_at, updated_at, ended_at, blocked_reason, follows
+returning id, run_key, repository_id, failure, state, reason, explanation, not_before, rung_at, rings, fence, attempt_count, transient_count, holder, lease_expires_at, attempt_started_at, attempt_ended_at, fingerprint, generation, attempts_forgiven, trace_parent, created_at, updated_at, ended_at, blocked_reason, follows, last_trace
 `
 
 type RingUnclaimedParams struct {
@@ -227,6 +229,7 @@ func (q *Queries) RingUnclaimed(ctx context.Context, arg RingUnclaimedParams) ([
 			&i.EndedAt,
 			&i.BlockedReason,
 			&i.Follows,
+			&i.LastTrace,
 		); err != nil {
 			return nil, err
 		}

@@ -149,7 +149,7 @@ func (q *Queries) FixOfWatch(ctx context.Context, arg FixOfWatchParams) (Fix, er
 }
 
 const follower = `-- name: Follower :one
-select id, run_key, repository_id, failure, state, reason, explanation, not_before, rung_at, rings, fence, attempt_count, transient_count, holder, lease_expires_at, attempt_started_at, attempt_ended_at, fingerprint, generation, attempts_forgiven, trace_parent, created_at, updated_at, ended_at, blocked_reason, follows from runs where fingerprint = $1::text and fingerprint <> '' and id <> $2
+select id, run_key, repository_id, failure, state, reason, explanation, not_before, rung_at, rings, fence, attempt_count, transient_count, holder, lease_expires_at, attempt_started_at, attempt_ended_at, fingerprint, generation, attempts_forgiven, trace_parent, created_at, updated_at, ended_at, blocked_reason, follows, last_trace from runs where fingerprint = $1::text and fingerprint <> '' and id <> $2
   and (state, reason) in (('superseded', 'pull_request_open'), ('blocked', 'pull_request_closed'))
 order by id desc limit 1
 `
@@ -190,6 +190,7 @@ func (q *Queries) Follower(ctx context.Context, arg FollowerParams) (Run, error)
 		&i.EndedAt,
 		&i.BlockedReason,
 		&i.Follows,
+		&i.LastTrace,
 	)
 	return i, err
 }

@@ -9,7 +9,7 @@ select fixes.* from fixes join runs on runs.id = fixes.run_id and runs.generatio
 -- name: ClaimPublication :one
 -- One publisher at a time; whoever comes next carries on from the publication's row.
 update runs set state = 'publishing', fence = fence + 1, holder = @holder::text,
-    lease_expires_at = now() + make_interval(secs => @ttl_seconds::float8), reason = '', updated_at = now()
+    lease_expires_at = now() + make_interval(secs => @ttl_seconds::float8), reason = '', last_trace = @trace_parent::text, updated_at = now()
 where id = @id and fence = @fence and state = 'fixed' and not_before <= now()
 returning *;
 

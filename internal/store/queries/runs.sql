@@ -28,7 +28,7 @@ select * from claim_run(@id, @fence, @holder::text, @ttl_seconds::float8, @slot_
     @max_attempts::integer, @cooldown_seconds::float8, @base_backoff_seconds::float8, @max_backoff_seconds::float8);
 
 -- name: RenewLease :execrows
-update runs set lease_expires_at = now() + make_interval(secs => @ttl_seconds::float8)
+update runs set lease_expires_at = now() + make_interval(secs => @ttl_seconds::float8), last_trace = @trace_parent::text
 where id = @id and fence = @fence and state in ('running', 'publishing') and holder = @holder::text
   and lease_expires_at > now();
 
@@ -62,7 +62,7 @@ where id = @id and fence = @fence and state = 'running';
 
 -- name: GiveBackRun :execrows
 -- Hands a run back without counting an attempt: something outside failed, or the process is stopping.
-update runs set state = 'waiting', reason = 'dependency', explanation = @explanation,
+update runs set state = 'waiting', reason = 'dependency', explanation = @explanation, last_trace = @trace_parent::text,
     not_before = now() + make_interval(secs => @delay_seconds::float8),
     attempt_count = attempt_count - 1, transient_count = transient_count + @transient::int,
     attempt_started_at = (select a.started_at from attempts a where a.run_id = @id and a.number = runs.attempt_count - 1 and a.number > runs.attempts_forgiven),

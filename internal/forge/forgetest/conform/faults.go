@@ -30,7 +30,7 @@ const (
 	SignInPage     Kind = "200 with a page that is not JSON"
 )
 
-// wait is what a fault with a time asks for; without one, GitHub's secondary limit stands for a minute.
+// wait is what a fault with a time asks for; without one, a limit stands for a minute.
 const wait = 90 * time.Second
 
 // faultCases are all kinds. A write is told from a read by a refusal of what was asked.
@@ -41,7 +41,7 @@ func faultCases() []faultCase {
 		{NotFound, Want{Reason: "repository_not_found"}, Want{Reason: "repository_not_found"}},
 		{Conflict, Want{Reason: "rejected"}, Want{Reason: "pull_request_rejected"}},
 		{Rejected, Want{Reason: "rejected"}, Want{Reason: "pull_request_rejected"}},
-		{TooMany, Want{Temporary: true}, Want{Temporary: true}},
+		{TooMany, Want{Temporary: true, After: time.Minute}, Want{Temporary: true, After: time.Minute}},
 		{TooManyAfter, Want{Temporary: true, After: wait}, Want{Temporary: true, After: wait}},
 		{Secondary, Want{Temporary: true, After: time.Minute}, Want{Temporary: true, After: time.Minute}},
 		{SecondaryAfter, Want{Temporary: true, After: wait}, Want{Temporary: true, After: wait}},
