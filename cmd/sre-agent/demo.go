@@ -22,11 +22,12 @@ func (a *app) demoCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "demo", Short: "Show the main job on this machine, with no accounts", Args: cobra.NoArgs,
 		Long: "Start everything on this machine: the services, their servers, and a local forge with a small Go repository whose\n" +
-			"gofmt check is red. Then send the webhooks that GitHub would send, and show how one verified pull request comes of it.\n" +
+			"gofmt check is red. Then send the webhooks that GitHub would send, and show how one verified pull request comes of it, and\n" +
+			"what becomes of it when the trouble comes again and people say no and retry.\n" +
 			"It ignores the environment's addresses and tokens, and stays up until Ctrl-C.\n\n" + exitCodes,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.demo(cmd.Context(), once) },
 	}
-	cmd.Flags().BoolVar(&once, "once", false, "end when the pull request is open, instead of staying up")
+	cmd.Flags().BoolVar(&once, "once", false, "end when the scenes are played, instead of staying up")
 	return cmd
 }
 
@@ -61,7 +62,7 @@ func (a *app) demo(ctx context.Context, once bool) error {
 		return fmt.Errorf("demo: %w", err)
 	}
 	stage.clear()
-	a.terminal().printf("the services' log is %s\n%s\n", stage.logs.Name(), result)
+	a.terminal().printf("the services' log is %s\n%s%s\n", stage.logs.Name(), demoScenes, result)
 	return nil
 }
 

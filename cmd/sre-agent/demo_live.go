@@ -126,7 +126,7 @@ func tellEvent(e streams.Event) (who, what string) {
 		what = fmt.Sprintf("%-13s %s, %.2fs", e.Stage, withReason(e.Detail, e.Reason), e.Seconds)
 	case "fix":
 		who, what = "throttle", fmt.Sprintf("the fix of run %d is rung for", e.RunID)
-	case "publication":
+	case "publication", "pull_request", "command":
 		who = "publisher"
 	case "run":
 		who, what = tellRun(e, name)

@@ -64,7 +64,10 @@ func (s *stage) play(ctx context.Context) (demoResult, error) {
 	if result.pr, err = s.onlyPullRequest(); err != nil {
 		return result, err
 	}
-	return result, s.show(ctx, result.pr)
+	if err := s.show(ctx, result.pr); err != nil {
+		return result, err
+	}
+	return result, s.talk(ctx, result.pr)
 }
 
 // serve runs the services until the stage is closed. Their failure ends the play.

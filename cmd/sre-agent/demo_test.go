@@ -53,7 +53,7 @@ func TestDemoEndsWithOnePullRequest(t *testing.T) {
 	if err != nil || !demoEnd.MatchString(lines[len(lines)-1]) {
 		t.Fatalf("%v\nstdout:\n%s\nstderr:\n%s", err, out, stderr.String())
 	}
-	for _, want := range []string{"/acme/hello/pull/1", "+func In(language, name string) string {", "red    greet/greet.go", "green", "verify"} {
+	for _, want := range []string{"/acme/hello/pull/1", "+func In(language, name string) string {", "red    greet/greet.go", "green", "verify", "pull_request_open", "pull_request_closed", "command.retry (done)", "/acme/hello/pull/2", "scene 2: "} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the output lacks %q:\n%s", want, out)
 		}

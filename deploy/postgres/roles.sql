@@ -43,6 +43,8 @@ grant select, update (ended_at, outcome, reason, evidence) on attempts to sre_ag
 grant select, insert, update on checkpoints to sre_agent_throttle;
 grant select (run_id, fence) on fixes to sre_agent_throttle; -- what its audit compares, and no more
 grant select (run_id, pr_state) on publications to sre_agent_throttle;
+grant select, update (due) on watches to sre_agent_throttle; -- a webhook only has somebody look
+grant select on switches to sre_agent_throttle;
 
 -- runner: claims a run, writes its attempt and its fix.
 grant select, update (id) on repositories to sre_agent_runner;
@@ -58,14 +60,17 @@ grant select, insert, update, delete on model_calls, model_exchanges to sre_agen
 grant select on publications, refusals to sre_agent_runner; -- what there is for the same trouble
 
 -- publisher: claims a fix, writes what it is about to do, and the receipt.
-grant select on repositories, deliveries, attempts, fixes to sre_agent_publisher;
+grant select on repositories, deliveries, attempts, fixes, greens to sre_agent_publisher;
 grant select,
     update (state, reason, explanation, not_before, rung_at, fence, transient_count, holder, lease_expires_at, attempt_ended_at,
-        fingerprint, ended_at, last_trace, follows, updated_at)
-    on runs to sre_agent_publisher;
+        fingerprint, ended_at, last_trace, follows, generation, attempts_forgiven, attempt_started_at, updated_at)
+    on runs to sre_agent_publisher; -- some of them for "retry", which people ask for in a comment
 grant select, insert, update (state, reason, pr_number, pr_url, pr_state, reverted_at, receipt, receipt_minisig, updated_at)
     on publications to sre_agent_publisher;
 grant select, insert, update (state, reason, comment_id, updated_at) on suggestions to sre_agent_publisher;
+grant select, insert, update on watches to sre_agent_publisher;
+grant select, insert on commands, switches to sre_agent_publisher;
+grant insert on actions to sre_agent_publisher;
 grant select, insert, update on refusals to sre_agent_publisher;
 grant select, update (state, reason, fence, looks, asks, attempt, not_before, lease_expires_at, updated_at) on reruns to sre_agent_publisher;
 

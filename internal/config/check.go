@@ -143,6 +143,7 @@ func (l *loader) checkTogether() {
 	l.checkPlainGit()
 	l.atMost("FORGE_WRITES_PER_MINUTE", c.ForgeWritesPerMinute, "FORGE_WRITES_PER_HOUR", c.ForgeWritesPerHour)
 	l.atMost("BASE_BACKOFF_SECONDS", c.BaseBackoffSeconds, "MAX_BACKOFF_SECONDS", c.MaxBackoffSeconds)
+	l.atMost("WATCH_MIN_SECONDS", c.WatchMinSeconds, "WATCH_MAX_SECONDS", c.WatchMaxSeconds)
 	l.atMost("LEASE_TTL_SECONDS", c.LeaseTTLSeconds, "REPO_PIPELINE_CONCURRENCY_TTL_SECONDS", c.ConcurrencyTTLSeconds)
 	if c.NATSReplicas%2 == 0 && !l.bad["NATS_REPLICAS"] {
 		l.together("NATS_REPLICAS", c.NATSReplicas, "an odd number, 1, 3 or 5")

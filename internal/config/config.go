@@ -42,6 +42,7 @@ type Config struct {
 	Model        `title:"Language model"`
 	Agent        `title:"Agent command"`
 	PullRequests `title:"Commits and pull requests"`
+	Watching     `title:"Watching pull requests"`
 	Restraint    `title:"Restraint"`
 	Logging      `title:"Logs"`
 	Telemetry    `title:"Metrics and audit"`

@@ -47,6 +47,7 @@ type Scene struct {
 	webhookSecret string
 	readToken     string
 	writeToken    string
+	more          int // commits after the first
 }
 
 // NewScene starts the forge below dir, pushes the repository and runs its check. Close ends it; dir is the caller's.
@@ -86,14 +87,22 @@ func (s *Scene) set(ctx context.Context) (err error) {
 		return errors.New("the check of the new repository is green; it is meant to be red")
 	}
 	s.Log = actionsLog(res)
-	_, err = s.Forge.AddJob(Owner, Name, RunID, 1, forgetest.Job{
+	if err := s.Forge.Allow(Owner, Name, Person, "write"); err != nil {
+		return err
+	}
+	return s.addJob(RunID, s.Log)
+}
+
+// addJob has a workflow run whose check has failed.
+func (s *Scene) addJob(runID int64, log string) error {
+	_, err := s.Forge.AddJob(Owner, Name, runID, 1, forgetest.Job{
 		Name: JobName, Conclusion: "failure",
 		Steps: []forgetest.Step{
 			{Name: "Set up job", Conclusion: "success"},
 			{Name: "Run actions/checkout@v4", Conclusion: "success"},
 			{Name: "gofmt", Conclusion: "failure"},
 		},
-	}, s.Log)
+	}, log)
 	return err
 }
 

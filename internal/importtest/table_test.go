@@ -67,7 +67,7 @@ var rules = []Rule{
 		Why: "test helpers are for tests",
 	},
 	{
-		From:  []string{"./internal/about", "./internal/address", "./internal/appjwt", "./internal/ci", "./internal/fault", "./internal/failure", "./internal/run", "./internal/redact", "./internal/evidence", "./internal/markup", "./internal/pulltext", "./internal/receipt", "./internal/minisign", "./internal/joblog/unzip", "./internal/eval"},
+		From:  []string{"./internal/about", "./internal/address", "./internal/appjwt", "./internal/ci", "./internal/fault", "./internal/failure", "./internal/run", "./internal/redact", "./internal/evidence", "./internal/markup", "./internal/pulltext", "./internal/watch", "./internal/receipt", "./internal/minisign", "./internal/joblog/unzip", "./internal/eval"},
 		Never: []string{"net", "net/http", "os/exec", "database/sql", "github.com/jackc/...", "github.com/redis/...", "github.com/nats-io/..."},
 		Why:   "a pure package has no input and output",
 	},

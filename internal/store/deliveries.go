@@ -78,6 +78,10 @@ func (s *Store) RecordFailure(ctx context.Context, d Delivery, f ci.Failure, sta
 		case !errors.Is(one(err), ErrNotFound):
 			return Record{}, err
 		}
+		off, err := q.RepositorySwitchedOff(ctx, db.RepositorySwitchedOffParams{Provider: f.Provider, ExternalID: f.Repository.ID})
+		if err != nil || off {
+			return Record{Outcome: OutcomeIgnored, Reason: ReasonRepositoryOff}, err
+		}
 		return newRun(ctx, q, d, f, db.CreateRunParams{
 			RunKey: f.RunKey(), Failure: body, Reason: start.Reason, DelaySeconds: start.Delay.Seconds(), TraceParent: traceParent,
 		})

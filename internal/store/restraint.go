@@ -125,18 +125,20 @@ func (s *Store) Acceptance(ctx context.Context, repository int64, class string, 
 // RefuseReverted records that a person took back the merge of a publication's pull request: its fingerprint is refused
 // until somebody lifts that. Whoever notices twice changes nothing the second time; ErrNotFound: it is not merged.
 func (s *Store) RefuseReverted(ctx context.Context, runID int64, generation int32) error {
-	return s.inTx(ctx, "refuse what was reverted", func(q *db.Queries) error {
-		p, err := q.RevertPublication(ctx, db.RevertPublicationParams{RunID: runID, Generation: generation})
-		if errors.Is(one(err), ErrNotFound) {
-			p, err = q.GetPublicationOf(ctx, db.GetPublicationOfParams{RunID: runID, Generation: generation})
-			if err == nil && p.RevertedAt == nil {
-				return ErrNotFound
-			}
-			return one(err)
+	return s.inTx(ctx, "refuse what was reverted", func(q *db.Queries) error { return refuseReverted(ctx, q, runID, generation) })
+}
+
+func refuseReverted(ctx context.Context, q *db.Queries, runID int64, generation int32) error {
+	p, err := q.RevertPublication(ctx, db.RevertPublicationParams{RunID: runID, Generation: generation})
+	if errors.Is(one(err), ErrNotFound) {
+		p, err = q.GetPublicationOf(ctx, db.GetPublicationOfParams{RunID: runID, Generation: generation})
+		if err == nil && p.RevertedAt == nil {
+			return ErrNotFound
 		}
-		if err != nil || p.Fingerprint == "" {
-			return err
-		}
-		return q.Refuse(ctx, db.RefuseParams{Fingerprint: p.Fingerprint, RunID: runID, PrUrl: *p.PrUrl})
-	})
+		return one(err)
+	}
+	if err != nil || p.Fingerprint == "" {
+		return err
+	}
+	return q.Refuse(ctx, db.RefuseParams{Fingerprint: p.Fingerprint, RunID: runID, PrUrl: *p.PrUrl})
 }

@@ -95,6 +95,14 @@ func (c *Counters) RunEnded(ctx context.Context, e Ending) {
 	c.countRepository(ctx)
 }
 
+// PullRequestFate counts what became of a pull request.
+func (c *Counters) PullRequestFate(ctx context.Context, f PRFate) {
+	c.add(ctx, PullRequestFates, string(f), 1)
+}
+
+// Command counts a command that a person gave.
+func (c *Counters) Command(ctx context.Context, o CommandOutcome) { c.add(ctx, Commands, string(o), 1) }
+
 // ModelCalled counts a question to a language model.
 func (c *Counters) ModelCalled(ctx context.Context, o ModelOutcome) {
 	c.add(ctx, ModelCalls, string(o), 1)

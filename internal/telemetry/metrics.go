@@ -26,6 +26,10 @@ type (
 	ModelOutcome string
 	// Ending is the state that a run ended in.
 	Ending string
+	// PRFate is what became of a pull request.
+	PRFate string
+	// CommandOutcome says what became of a command that a person gave in a comment.
+	CommandOutcome string
 	// Stage is a step of the fix pipeline.
 	Stage string
 	// Result is how a stage ended.
@@ -98,6 +102,18 @@ const (
 	EndingSuperseded Ending = "superseded"
 	EndingCancelled  Ending = "cancelled"
 
+	FateMerged   PRFate = "merged"
+	FateClosed   PRFate = "closed"   // by a person
+	FateStopped  PRFate = "stopped"  // by us, because a person said so
+	FateOutdated PRFate = "outdated" // by us, because there is nothing left to mend, or not so
+	FateReopened PRFate = "reopened"
+	FateReverted PRFate = "reverted"
+	FateRed      PRFate = "red" // its own checks
+
+	CommandDone       CommandOutcome = "done"
+	CommandRefused    CommandOutcome = "refused"     // there was nothing to do
+	CommandNotAllowed CommandOutcome = "not_allowed" // by somebody who may not write to the repository
+
 	StageContext     Stage = "context"
 	StageClassify    Stage = "classify"
 	StagePlan        Stage = "plan"
@@ -145,6 +161,8 @@ const (
 	RunsEnded            = "sre_agent_runs_ended_total"
 	StageDuration        = "sre_agent_stage_duration_seconds"
 	WebhookToPullRequest = "sre_agent_webhook_to_pull_request_seconds"
+	PullRequestFates     = "sre_agent_pull_request_fates_total"
+	Commands             = "sre_agent_commands_total"
 	ModelCalls           = "sre_agent_model_calls_total"
 	ModelTokens          = "sre_agent_model_tokens_total" //nolint:gosec // a metric of tokens that are words
 	ModelCost            = "sre_agent_model_cost_millionths_total"
@@ -167,6 +185,8 @@ func Metrics() []Metric {
 			{"result", words(ResultOK, ResultEnd, ResultFailed)},
 		}},
 		{WebhookToPullRequest, histogram, "s", "Time from a webhook's arrival to its pull request.", nil},
+		{PullRequestFates, counter, "", "Pull requests of ours, by what became of them.", []Label{{"fate", words(FateMerged, FateClosed, FateStopped, FateOutdated, FateReopened, FateReverted, FateRed)}}},
+		{Commands, counter, "", "Commands that people gave in comments, by what became of them.", []Label{{"outcome", words(CommandDone, CommandRefused, CommandNotAllowed)}}},
 		{ModelCalls, counter, "", "Questions to a language model, by what became of them.", []Label{{"outcome", words(ModelAnswered, ModelReplayed, ModelRefused, ModelTruncated, ModelBudget, ModelSecret, ModelRejected, ModelTransient)}}},
 		{ModelTokens, counter, "", "Tokens that language models took. Where one does not say how many, the most that it can have been.", []Label{{"kind", modelKinds}}},
 		{ModelCost, counter, "", "Cost of language models, in millionths of the currency of MODEL_PRICES.", []Label{{"kind", modelKinds}}},

@@ -24,6 +24,7 @@ const OwnBranchPrefix = "sre-agent/"
 const (
 	Failure = "failure" // a pipeline failed: there is something to do
 	Success = "success" // a whole pipeline passed: what waits to mend it on the same commit need not
+	Nudge   = "nudge"   // something moved on a pull request or a branch: whoever watches it should look
 	Ignored = "ignored" // anything else, with a reason
 )
 
@@ -41,12 +42,22 @@ const (
 
 // Event is what one delivery says.
 type Event struct {
-	// Kind is Failure, Success or Ignored.
+	// Kind is Failure, Success, Nudge or Ignored.
 	Kind string `json:"kind"`
 	// Reason says why a delivery is ignored; it comes from the provider's closed set and is empty otherwise.
 	Reason string `json:"reason,omitempty"`
-	// Failure holds the facts of the pipeline, for Failure and Success; it is empty for Ignored.
+	// Failure holds the facts of the pipeline, for Failure and Success; it is empty otherwise.
 	Failure ci.Failure `json:"failure,omitzero"`
+	// Moved is what a Nudge is about.
+	Moved Moved `json:"moved,omitzero"`
+}
+
+// Moved is a pull request, by its number, or a branch that pull requests may be against.
+type Moved struct {
+	Owner       string `json:"owner"`
+	Name        string `json:"name"`
+	PullRequest int64  `json:"pull_request,omitempty"`
+	Branch      string `json:"branch,omitempty"`
 }
 
 // Ignore is an event that is ignored for a reason.

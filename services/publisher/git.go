@@ -12,6 +12,7 @@ import (
 	"github.com/sre-agent/sre-agent/internal/origin"
 	"github.com/sre-agent/sre-agent/internal/patch"
 	"github.com/sre-agent/sre-agent/internal/policy"
+	"github.com/sre-agent/sre-agent/internal/repoconfig"
 	"github.com/sre-agent/sre-agent/internal/scan"
 )
 
@@ -70,6 +71,48 @@ func (m *Mirrors) RemoteHead(ctx context.Context, at origin.Place, branch string
 		return "", false, err
 	}
 	return m.Push.RemoteHead(ctx, remote, branch)
+}
+
+// newest is how many commits of a branch are looked through for one that takes ours back.
+const newest = 200
+
+// Messages implements History, in a mirror of its own that holds no files.
+func (m *Mirrors) Messages(ctx context.Context, at origin.Place, branch string) ([]gitrepo.Message, error) {
+	remote, err := m.Remote(ctx, at)
+	if err != nil {
+		return nil, err
+	}
+	mirror, err := m.Push.OpenMirror(ctx, filepath.Join(m.Dir, "history-"+at.Forge+"-"+ci.ShortKey(at.GitURL)), remote)
+	if err != nil {
+		return nil, err
+	}
+	return mirror.Messages(ctx, branch, newest)
+}
+
+// Off implements Settings.
+func (m *Mirrors) Off(ctx context.Context, at origin.Place, branch string) (bool, error) {
+	mirror, err := m.open(ctx, at)
+	if err != nil {
+		return false, err
+	}
+	head := ""
+	if branch == "" {
+		head, err = mirror.DefaultHead(ctx)
+	} else {
+		head, err = mirror.BranchHead(ctx, branch)
+	}
+	if err != nil {
+		return false, err
+	}
+	if err := mirror.Fetch(ctx, head); err != nil {
+		return false, err
+	}
+	data, exists, err := mirror.ReadFile(ctx, head, repoconfig.Path, repoconfig.MaxBytes)
+	if err != nil || !exists {
+		return false, err
+	}
+	settings, err := repoconfig.Parse(data)
+	return err == nil && settings.Mode == repoconfig.ModeOff, err
 }
 
 // PushNew implements Git.

@@ -53,6 +53,10 @@ func (s *Service) publishFix(ctx context.Context, r store.Run, fix db.Fix) (endi
 	if err != nil || found != nil {
 		return orEmpty(found), err
 	}
+	off, err := s.off(ctx, at, r)
+	if err != nil || off != nil {
+		return orEmpty(off), err
+	}
 	refusal, err := s.refusal(ctx, r)
 	if err != nil || refusal != nil {
 		return orEmpty(refusal), err

@@ -39,6 +39,7 @@ type Store interface {
 	Pushed(ctx context.Context, id, fence int64) error
 	Publish(ctx context.Context, id, fence int64, r store.Receipt, e store.End) error
 	Refuse(ctx context.Context, id, fence int64, e store.End, closedPR string) error
+	SwitchedOff(ctx context.Context, runID int64) (*db.Switch, error)
 	Refused(ctx context.Context, fingerprint string) (prURL string, err error)
 	Merged(ctx context.Context, fingerprint string) (int64, error)
 	ClosedPublications(ctx context.Context, fingerprint string, n int32) ([]db.Publication, error)
@@ -89,6 +90,7 @@ type Service struct {
 	// Target says where the pull requests of a failure's repository are opened.
 	Target   func(ci.Failure) (Target, error)
 	Git      Git
+	Settings Settings
 	Review   Reviewer
 	Events   Emitter
 	Counters *telemetry.Counters

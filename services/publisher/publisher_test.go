@@ -97,14 +97,15 @@ func (r *rig) publisher() *publisher.Service {
 	if err != nil {
 		r.t.Fatal(err)
 	}
+	mirrors := &publisher.Mirrors{
+		Push: push, Dir: r.t.TempDir(), Name: "sre-agent", Email: "sre-agent@example.org",
+		Remote: func(_ context.Context, at origin.Place) (gitrepo.Remote, error) {
+			return gitrepo.Remote{URL: at.GitURL, Token: token}, nil
+		},
+	}
 	return &publisher.Service{
 		Store: r.st, Target: r.at(r.hub), Review: publisher.Rules{Scanner: scanner, Policy: policy.Default()}, Events: silent{},
-		Git: &publisher.Mirrors{
-			Push: push, Dir: r.t.TempDir(), Name: "sre-agent", Email: "sre-agent@example.org",
-			Remote: func(_ context.Context, at origin.Place) (gitrepo.Remote, error) {
-				return gitrepo.Remote{URL: at.GitURL, Token: token}, nil
-			},
-		},
+		Git: mirrors, Settings: mirrors,
 		Counters: r.tel.Counters, Log: r.tel.Log, Holder: "test", TTL: time.Minute, Redact: redact.New([]string{token}).String,
 	}
 }

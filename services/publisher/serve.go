@@ -71,8 +71,9 @@ func Serve(ctx context.Context, env *program.Env) error {
 		return err
 	}
 	p.Announce(env, bus.Ready)
+	targets := Targets(origin.Forges(cfg), forges)
 	service := &Service{
-		Store: p.Store, Target: ViaFork(forkOwner(cfg), Targets(origin.Forges(cfg), forges)), Git: mirrors, Review: Rules{Scanner: scanner, Policy: rules},
+		Store: p.Store, Target: ViaFork(forkOwner(cfg), targets), Git: mirrors, Settings: mirrors, Review: Rules{Scanner: scanner, Policy: rules},
 		Events: bus, Counters: env.Telemetry.Counters, Log: env.Log, Holder: env.Holder, TTL: leaseOf(cfg), Redact: env.Redact.String, Draft: cfg.PullRequestDraft,
 		Caps: store.Caps{Open: cfg.OpenPullRequests, PerHour: cfg.PullRequestsPerHour}, Writes: writes, Incidents: cfg.IncidentWindow(),
 	}
@@ -80,6 +81,12 @@ func Serve(ctx context.Context, env *program.Env) error {
 		receipts.Store = p.Store
 		service.Receipts = receipts
 	}
+	watcher := &Watcher{
+		Store: p.Store, Target: targets, History: mirrors, Settings: mirrors, Events: bus, Counters: env.Telemetry.Counters, Log: env.Log,
+		Redact: env.Redact.String, Holder: env.Holder, TTL: leaseOf(cfg),
+		Every: Intervals{Least: cfg.WatchMin(), Most: cfg.WatchMax(), Stale: cfg.WatchStale(), Base: cfg.WatchBase()},
+	}
+	defer beside(ctx, watcher.Loop)()
 	if cfg.RerunFailed {
 		providers, err := rerunners(cfg)
 		if err != nil {

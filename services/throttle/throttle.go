@@ -28,6 +28,7 @@ type Recorder interface {
 	RecordEnd(ctx context.Context, d store.Delivery, outcome, reason string) (store.Record, error)
 	RecordFailure(ctx context.Context, d store.Delivery, f ci.Failure, start store.Start, traceParent string) (store.Record, error)
 	RecordSuccess(ctx context.Context, d store.Delivery, f ci.Failure) (store.Record, error)
+	RecordNudge(ctx context.Context, d store.Delivery, n store.Nudge) (store.Record, error)
 }
 
 // Rate reserves a start: it says how long this very call has to wait.
@@ -160,6 +161,11 @@ func (t *Intake) record(ctx context.Context, d store.Delivery, event webhook.Eve
 	case event.Kind == webhook.Success && !fork:
 		rec, err = t.Store.RecordSuccess(ctx, d, event.Failure)
 		return rec, false, err
+	case event.Kind == webhook.Nudge:
+		rec, err = t.Store.RecordNudge(ctx, d, store.Nudge{
+			Owner: event.Moved.Owner, Name: event.Moved.Name, Number: event.Moved.PullRequest, Branch: event.Moved.Branch,
+		})
+		return rec, false, err
 	case event.Kind != webhook.Ignored:
 		reason = "fork"
 	}
@@ -208,6 +214,9 @@ func (t *Intake) tell(ctx context.Context, d store.Delivery, event webhook.Event
 		})
 	}
 	repo := event.Failure.Repository
+	if event.Kind == webhook.Nudge {
+		repo.Owner, repo.Name = event.Moved.Owner, event.Moved.Name
+	}
 	outcome := string(outcomeOf(rec))
 	t.Log.InfoContext(ctx, "delivery recorded", "event", d.Event, "outcome", outcome, "known", rec.Known, "reason", rec.Reason)
 	t.Events.Emit(ctx, streams.Event{

@@ -245,6 +245,11 @@ func (g gitOf) RemoteHead(ctx context.Context, at origin.Place, branch string) (
 	return id, exists, err
 }
 
+// Off is never so here.
+func (g gitOf) Off(ctx context.Context, _ origin.Place, _ string) (bool, error) {
+	return false, g.p.step(ctx, op{dep: hub, name: "read settings"}, func() error { return nil })
+}
+
 func (g gitOf) PushNew(ctx context.Context, at origin.Place, commit, branch string) error {
 	return g.p.step(ctx, op{dep: hub, name: "push " + branch}, func() error {
 		g.p.w.race(at.Owner+"/"+at.Name, branch)

@@ -29,6 +29,11 @@ func (s storeOf) RecordSuccess(ctx context.Context, d store.Delivery, f ci.Failu
 	})
 }
 
+// RecordNudge ignores it: no pull request is watched here.
+func (s storeOf) RecordNudge(ctx context.Context, d store.Delivery, _ store.Nudge) (store.Record, error) {
+	return s.RecordEnd(ctx, d, store.OutcomeIgnored, store.ReasonNotOurs)
+}
+
 func (s storeOf) KnownDeliveries(ctx context.Context, provider string, ids []string) (map[string]bool, error) {
 	return call(ctx, s.p, op{dep: pg, name: "known deliveries"}, func() (map[string]bool, error) { return s.p.w.store.KnownDeliveries(ctx, provider, ids) })
 }
@@ -177,6 +182,11 @@ func (s storeOf) Refuse(ctx context.Context, id, fence int64, e store.End, close
 
 func (s storeOf) Refused(ctx context.Context, fingerprint string) (string, error) {
 	return call(ctx, s.p, op{dep: pg, name: "refused"}, func() (string, error) { return s.p.w.store.Refused(ctx, fingerprint) })
+}
+
+// SwitchedOff is never so here: nobody switches a repository off.
+func (s storeOf) SwitchedOff(ctx context.Context, id int64) (*db.Switch, error) {
+	return nil, s.p.step(ctx, op{dep: pg, name: fmt.Sprint("switch of run ", id)}, func() error { return nil })
 }
 
 func (s storeOf) ClosedPublications(ctx context.Context, fingerprint string, n int32) ([]db.Publication, error) {

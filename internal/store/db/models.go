@@ -38,6 +38,17 @@ type Checkpoint struct {
 	UpdatedAt time.Time
 }
 
+type Command struct {
+	RunID      int64
+	Generation int32
+	CommentID  string
+	Author     string
+	Command    string
+	Outcome    string
+	Answer     string
+	At         time.Time
+}
+
 type Delivery struct {
 	ID         int64
 	Provider   string
@@ -199,8 +210,53 @@ type Suggestion struct {
 	UpdatedAt   time.Time
 }
 
+type Switch struct {
+	ID           int64
+	RepositoryID int64
+	OffAt        time.Time
+	OffBy        string
+	OffWhy       string
+	OnAt         *time.Time
+	OnBy         string
+	OnWhy        string
+}
+
 type Turn struct {
 	ID           int64
 	RepositoryID int64
 	Due          time.Time
+}
+
+type Watch struct {
+	RunID          int64
+	Generation     int32
+	RepositoryID   int64
+	PrNumber       int64
+	BaseBranch     string
+	PrState        string
+	Head           string
+	BaseHead       string
+	Checks         string
+	Conflicts      bool
+	OffLabel       bool
+	Marked         string
+	MergeCommit    string
+	Closing        string
+	Kept           bool
+	Seen           []string
+	CommentID      string
+	CommentDigest  string
+	Outcome        string
+	MergedAt       *time.Time
+	GreenAt        *time.Time
+	RevertedBy     string
+	Due            *time.Time
+	LookedAt       *time.Time
+	Tries          int32
+	Problem        string
+	Fence          int64
+	Holder         *string
+	LeaseExpiresAt *time.Time
+	CreatedAt      time.Time
+	ChangedAt      time.Time
 }

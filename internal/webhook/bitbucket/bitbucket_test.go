@@ -28,7 +28,7 @@ const (
 
 var examples = map[string]string{
 	bitbuckettest.PipelinesFailed: updated, bitbuckettest.PipelinesPassed: updated, bitbuckettest.OtherFailed: created,
-	bitbuckettest.NoRefname: updated, bitbuckettest.Push: "repo:push",
+	bitbuckettest.NoRefname: updated, bitbuckettest.Push: "repo:push", bitbuckettest.PullComment: "pullrequest:comment_created",
 }
 
 func TestParseOfTheExamplesIsAsTheGoldensSay(t *testing.T) {
@@ -60,7 +60,7 @@ func TestTheGuideShowsWhatParseMakes(t *testing.T) {
 
 func TestHostileBodiesAreRefused(t *testing.T) {
 	t.Parallel()
-	check.RefusesHostile(t, bitbucket.Webhooks(), created, updated, "repo:push")
+	check.RefusesHostile(t, bitbucket.Webhooks(), created, updated, "repo:push", "pullrequest:updated")
 }
 
 func edited(t *testing.T, example string, fields ...any) []byte {
@@ -80,7 +80,8 @@ func TestEventsAreIgnoredForNamedReasons(t *testing.T) {
 		body        []byte
 		reason      string
 	}{
-		{"a push", "repo:push", bitbuckettest.Example(bitbuckettest.Push), "event_not_used"},
+		{"a push of nothing", "repo:push", edited(t, bitbuckettest.Push, "push", nil), "event_not_used"},
+		{"another's pull request", "pullrequest:updated", edited(t, bitbuckettest.PullComment, "pullrequest/source/branch/name", "feature"), "event_not_used"},
 		{"a pull request", "pullrequest:created", []byte("{}"), "event_not_used"},
 		{"an event of tomorrow", "dance:begun", []byte("{}"), "unknown_event"},
 		{"a build under way", created, edited(t, example, "commit_status/state", "INPROGRESS"), "not_completed"},

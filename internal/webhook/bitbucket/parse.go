@@ -67,6 +67,9 @@ func Parse(name string, body []byte) (webhook.Event, error) {
 	case "repo:commit_status_created", "repo:commit_status_updated":
 		return parseStatus(body)
 	}
+	if moves(name) {
+		return parseMoved(name, body)
+	}
 	if err := payload.Valid(body); err != nil {
 		return webhook.Event{}, err
 	}

@@ -25,6 +25,7 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 var giteas, forgejos = map[string]string{
 	giteatest.RunFailed: "workflow_run", giteatest.RunSuccess: "workflow_run", giteatest.RunOfFork: "workflow_run",
 	giteatest.JobFailed: "workflow_job", giteatest.Status: "status", giteatest.Push: "push",
+	giteatest.CommentOnPull: "issue_comment", giteatest.PullClosed: "pull_request",
 }, map[string]string{
 	giteatest.ActionFailed: "action_run_failure", giteatest.ActionRecover: "action_run_recover",
 	giteatest.ActionOfFork: "action_run_failure", giteatest.ActionJob: "workflow_job_failure",
@@ -63,7 +64,7 @@ func TestTheGuideShowsWhatParseMakes(t *testing.T) {
 
 func TestHostileBodiesAreRefused(t *testing.T) {
 	t.Parallel()
-	check.RefusesHostile(t, gitea.Webhooks(), "workflow_run", "workflow_job", "status", "push")
+	check.RefusesHostile(t, gitea.Webhooks(), "workflow_run", "workflow_job", "status", "push", "issue_comment", "pull_request")
 	check.RefusesHostile(t, gitea.ForgejoWebhooks(), "action_run_failure", "workflow_job_failure")
 }
 
@@ -84,7 +85,10 @@ func TestEventsAreIgnoredForNamedReasons(t *testing.T) {
 		body        []byte
 		reason      string
 	}{
-		{"a push", "push", giteatest.Example(giteatest.Push), "event_not_used"},
+		{"a tag's push", "push", edited(t, giteatest.Push, "ref", "refs/tags/v1"), "event_not_used"},
+		{"our own push", "push", edited(t, giteatest.Push, "ref", "refs/heads/sre-agent/ci-abcdef"), "own_branch"},
+		{"a comment on an issue", "issue_comment", edited(t, giteatest.CommentOnPull, "is_pull", false), "event_not_used"},
+		{"another's pull request", "pull_request", edited(t, giteatest.PullClosed, "pull_request/head/ref", "feature"), "event_not_used"},
 		{"an event of tomorrow", "dance", []byte("{}"), "unknown_event"},
 		{"a commit status, which names no branch", "status", giteatest.Example(giteatest.Status), "no_branch"},
 		{"a pending commit status", "status", edited(t, giteatest.Status, "state", "pending"), "not_completed"},

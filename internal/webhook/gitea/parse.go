@@ -29,9 +29,9 @@ var results = map[string]string{
 
 // knownEvents are events that sre-agent has no use for.
 var knownEvents = map[string]bool{
-	"create": true, "delete": true, "fork": true, "push": true, "issues": true, "issue_comment": true, "issue_assign": true,
-	"issue_label": true, "issue_milestone": true, "pull_request": true, "pull_request_approved": true,
-	"pull_request_rejected": true, "pull_request_comment": true, "pull_request_review_approved": true,
+	"create": true, "delete": true, "fork": true, "issues": true, "issue_assign": true,
+	"issue_label": true, "issue_milestone": true, "pull_request_approved": true,
+	"pull_request_rejected": true, "pull_request_review_approved": true,
 	"pull_request_review_rejected": true, "pull_request_review_comment": true, "wiki": true, "repository": true,
 	"release": true, "package": true,
 }
@@ -48,6 +48,8 @@ func parse(provider, event string, body []byte) (webhook.Event, error) {
 		return read[actionJobPayload](provider, body)
 	case event == "status":
 		return parseStatus(body)
+	case moves(event):
+		return parseMoved(event, body)
 	}
 	if err := payload.Valid(body); err != nil {
 		return webhook.Event{}, err

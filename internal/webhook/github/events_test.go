@@ -254,7 +254,7 @@ func TestJobsChecksAndStatusesAreRefusedByField(t *testing.T) {
 }
 
 func TestHostileBodiesEndInAReason(t *testing.T) {
-	check.RefusesHostile(t, github.Webhooks(), "workflow_run", "workflow_job", "check_run", "check_suite", "status", "ping")
+	check.RefusesHostile(t, github.Webhooks(), "workflow_run", "workflow_job", "check_run", "check_suite", "status", "ping", "push", "issue_comment", "pull_request")
 }
 
 func TestTheGuidesExampleIsWhatParseMakesOfIt(t *testing.T) {

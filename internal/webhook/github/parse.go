@@ -46,6 +46,8 @@ func Parse(event string, body []byte) (webhook.Event, error) {
 		return parse(body, suitePayload.event)
 	case "status":
 		return parse(body, statusPayload.event)
+	case "issue_comment", "pull_request", "push":
+		return parseMoved(event, body)
 	}
 	if err := payload.Valid(body); err != nil {
 		return webhook.Event{}, err

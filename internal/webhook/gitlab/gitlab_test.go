@@ -24,6 +24,7 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 var examples = map[string]string{
 	gitlabtest.PipelineFailed: "pipeline", gitlabtest.PipelinePassed: "pipeline", gitlabtest.PipelineOfFork: "pipeline",
 	gitlabtest.JobFailed: "job", gitlabtest.JobAllowedFails: "job", gitlabtest.Push: "push",
+	gitlabtest.NoteOnMerge: "note", gitlabtest.MergeClosed: "merge_request",
 }
 
 func TestParseOfTheExamplesIsAsTheGoldensSay(t *testing.T) {
@@ -49,7 +50,7 @@ func TestTheGuideShowsWhatParseMakes(t *testing.T) {
 
 func TestHostileBodiesAreRefused(t *testing.T) {
 	t.Parallel()
-	check.RefusesHostile(t, gitlab.Webhooks(), "pipeline", "job", "push")
+	check.RefusesHostile(t, gitlab.Webhooks(), "pipeline", "job", "push", "note", "merge_request")
 }
 
 func edited(t *testing.T, example string, fields ...any) []byte {
@@ -79,7 +80,13 @@ func TestEventsAreIgnoredForNamedReasons(t *testing.T) {
 		body        []byte
 		reason      string
 	}{
-		{"a push", "push", gitlabtest.Example(gitlabtest.Push), "event_not_used"},
+		{"a tag's push", "push", edited(t, gitlabtest.Push, "ref", "refs/tags/v1"), "event_not_used"},
+		{"our own push", "push", edited(t, gitlabtest.Push, "ref", "refs/heads/sre-agent/ci-abcdef"), "own_branch"},
+		{"a push without a project", "push", edited(t, gitlabtest.Push, "project", nil), "event_not_used"},
+		{"a comment on an issue", "note", edited(t, gitlabtest.NoteOnMerge, "object_attributes/noteable_type", "Issue"), "event_not_used"}, //nolint:misspell // GitLab's word
+		{"a comment on another's merge request", "note", edited(t, gitlabtest.NoteOnMerge, "merge_request/source_branch", "feature"), "event_not_used"},
+		{"a merge request with a hostile number", "merge_request", edited(t, gitlabtest.MergeClosed, "object_attributes/iid", "1; drop"), "event_not_used"},
+		{"a merge request below zero", "merge_request", edited(t, gitlabtest.MergeClosed, "object_attributes/iid", -1), "event_not_used"},
 		{"an event of tomorrow", "dance", []byte("{}"), "unknown_event"},
 		{"a running pipeline", "pipeline", edited(t, pipeline, "object_attributes/status", "running"), "not_completed"},
 		{"a pipeline that is being cancelled", "pipeline", edited(t, pipeline, "object_attributes/status", "canceling"), "not_completed"},

@@ -39,8 +39,7 @@ var statuses = map[string]string{
 // knownEvents are GitLab's events that sre-agent has no use for.
 // https://docs.gitlab.com/user/project/integrations/webhook_events/
 var knownEvents = map[string]bool{
-	"push": true, "tag_push": true, "issue": true, "confidential_issue": true, "note": true, "confidential_note": true,
-	"merge_request": true, "wiki_page": true, "deployment": true, "feature_flag": true, "release": true, "emoji": true,
+	"tag_push": true, "issue": true, "confidential_issue": true, "confidential_note": true, "wiki_page": true, "deployment": true, "feature_flag": true, "release": true, "emoji": true,
 	"milestone": true, "subgroup": true, "project": true, "member": true, "resource_access_token": true,
 	"vulnerability": true, "work_item": true, "system": true,
 }
@@ -52,6 +51,8 @@ func Parse(event string, body []byte) (webhook.Event, error) {
 		return parsePipeline(body)
 	case "job":
 		return parseJob(body)
+	case "note", "merge_request", "push":
+		return parseMoved(event, body)
 	}
 	if err := payload.Valid(body); err != nil {
 		return webhook.Event{}, err

@@ -26,6 +26,7 @@ const (
 	OtherFailed     = "other_system_failed"
 	NoRefname       = "no_refname"
 	Push            = "push"
+	PullComment     = "pull_request_comment"
 )
 
 // Example returns one of the example payloads. It panics for a name that is not one of the constants above.

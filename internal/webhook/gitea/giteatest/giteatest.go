@@ -32,6 +32,8 @@ const (
 	ActionRecover = "action_run_recover"
 	ActionOfFork  = "action_run_failure_of_fork"
 	ActionJob     = "action_job_failure"
+	CommentOnPull = "comment_pull_request"
+	PullClosed    = "pull_request_closed"
 )
 
 // Example returns one of the example payloads. It panics for a name that is not one of the constants above.

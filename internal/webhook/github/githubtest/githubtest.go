@@ -38,6 +38,14 @@ const (
 	CheckSuiteActions  = "check_suite_completed_actions"
 	StatusFailure      = "status_failure"
 	StatusSuccess      = "status_success"
+
+	PushBranch         = "push_branch"
+	CommentOnIssue     = "issue_comment_created"
+	CommentOnPull      = "issue_comment_created_pull_request"
+	PullClosedOfOthers = "pull_request_closed"
+	PullClosed         = "pull_request_closed_ours"
+	PullReopened       = "pull_request_reopened_ours"
+	PullLabeled        = "pull_request_labeled_ours"
 )
 
 // Examples lists every example, with its event.
@@ -48,6 +56,8 @@ func Examples() map[string]string {
 		CheckRun: "check_run", CheckRunFailure: "check_run", CheckRunSuccess: "check_run",
 		CheckSuiteFailure: "check_suite", CheckSuiteSuccess: "check_suite", CheckSuiteActions: "check_suite",
 		StatusFailure: "status", StatusSuccess: "status", Push: "push", Ping: "ping",
+		PushBranch: "push", CommentOnIssue: "issue_comment", CommentOnPull: "issue_comment", PullClosedOfOthers: "pull_request",
+		PullClosed: "pull_request", PullReopened: "pull_request", PullLabeled: "pull_request",
 	}
 }
 

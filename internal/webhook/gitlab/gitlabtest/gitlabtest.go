@@ -28,6 +28,8 @@ const (
 	JobFailed       = "job_failed"
 	JobAllowedFails = "job_allowed_failure"
 	Push            = "push"
+	NoteOnMerge     = "note_merge_request"
+	MergeClosed     = "merge_request_closed"
 )
 
 // Example returns one of the example payloads. It panics for a name that is not one of the constants above.

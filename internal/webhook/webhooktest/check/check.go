@@ -88,6 +88,10 @@ func Parsed(t *testing.T, provider string, e webhook.Event, err error) {
 		}
 	case webhook.Failure, webhook.Success:
 		bounded(t, provider, e.Failure)
+	case webhook.Nudge:
+		if m := e.Moved; m.Owner == "" || m.Name == "" || (m.PullRequest > 0) == (m.Branch != "") {
+			t.Errorf("a field is missing: %+v", e)
+		}
 	default:
 		t.Errorf("kind %q", e.Kind)
 	}
