@@ -12,6 +12,7 @@ import (
 	"github.com/sre-agent/sre-agent/internal/fault"
 	"github.com/sre-agent/sre-agent/internal/forge"
 	"github.com/sre-agent/sre-agent/internal/patch"
+	"github.com/sre-agent/sre-agent/internal/repoconfig"
 	"github.com/sre-agent/sre-agent/internal/run"
 	"github.com/sre-agent/sre-agent/internal/store"
 	"github.com/sre-agent/sre-agent/internal/store/db"
@@ -42,6 +43,10 @@ func (s *Service) publish(ctx context.Context, r store.Run) (ending, error) {
 	found, err := s.existing(ctx, at, r, branch)
 	if err != nil || found != nil {
 		return orEmpty(found), err
+	}
+	held, err := s.held(ctx, r)
+	if err != nil || held != nil {
+		return orEmpty(held), err
 	}
 	refusal, err := s.refusal(ctx, r)
 	if err != nil || refusal != nil {
@@ -78,6 +83,30 @@ func orEmpty(e *ending) ending {
 		return ending{}
 	}
 	return *e
+}
+
+// held ends the run of a repository whose mode was narrowed after its fix was made.
+func (s *Service) held(ctx context.Context, r store.Run) (*ending, error) {
+	if s.Modes == nil {
+		return nil, nil //nolint:nilnil // nothing is set
+	}
+	mode, err := s.Modes.RepositoryMode(ctx, r.RepositoryID)
+	if err != nil {
+		return nil, fmt.Errorf("mode of the repository: %w", err)
+	}
+	var reason string
+	switch repoconfig.Mode(mode) {
+	case repoconfig.ModeOff:
+		reason = "mode_off"
+	case repoconfig.ModeShadow:
+		reason = "shadow_mode"
+	case repoconfig.ModeSuggest:
+		reason = "suggest_mode"
+	default:
+		return nil, nil //nolint:nilnil // pull requests are welcome
+	}
+	end := refused(run.Declined, reason, "a verified fix was made; operators set the repository's mode to "+mode+", so no pull request is opened")
+	return &end, nil
 }
 
 // review checks by itself that the diff is the one that was verified and that the rules allow it.

@@ -88,8 +88,15 @@ type Service struct {
 	Redact func(string) string
 	// Draft opens pull requests as drafts.
 	Draft bool
+	// Modes says what operators have set for a repository; nil is nothing.
+	Modes Modes
 	// Receipts signs what is published; nil leaves it unsigned.
 	Receipts *Receipts
+}
+
+// Modes says what operators have set for a repository: a mode, or "".
+type Modes interface {
+	RepositoryMode(ctx context.Context, repositoryID int64) (string, error)
 }
 
 // Reviewer checks a diff once more, by itself: rules and secrets. It returns a permanent error when the diff

@@ -55,7 +55,7 @@ func Serve(ctx context.Context, env *program.Env) error {
 	p.Announce(env, bus.Ready)
 	service := &Service{
 		Store: p.Store, Target: ViaFork(forkOwner(cfg), Targets(origin.Forges(cfg), forges)), Git: mirrors, Review: Rules{Scanner: scanner, Policy: rules},
-		Events: bus, Counters: env.Telemetry.Counters, Log: env.Log, Holder: env.Holder, TTL: leaseOf(cfg), Redact: env.Redact.String, Draft: cfg.PullRequestDraft,
+		Events: bus, Counters: env.Telemetry.Counters, Log: env.Log, Holder: env.Holder, TTL: leaseOf(cfg), Redact: env.Redact.String, Draft: cfg.PullRequestDraft, Modes: p.Store,
 	}
 	if receipts != nil {
 		receipts.Store = p.Store

@@ -49,6 +49,8 @@ type FixPipeline struct {
 	Git    *gitrepo.Git
 	Logs   Logs
 	Greens Greens
+	// Modes says what operators have set; nil is nothing.
+	Modes Modes
 	// Troubles and Pulls say whether the same trouble has its answer already.
 	Troubles  Troubles
 	Pulls     Pulls

@@ -49,7 +49,7 @@ func Serve(ctx context.Context, env *program.Env) error {
 	defer bus.Close()
 	p.Announce(env, bus.Ready)
 
-	pipeline.Troubles = p.Store
+	pipeline.Troubles, pipeline.Modes = p.Store, p.Store
 	if model.Configured(cfg.Model) {
 		pipeline.Model, err = model.New(model.Options{
 			Config: cfg.Model, Ledger: p.Store, Parse: fixplan.Parse, Schema: fixplan.Schema(), Secrets: cfg.KnownSecrets(),

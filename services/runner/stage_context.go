@@ -48,13 +48,38 @@ func (p *FixPipeline) readContext(ctx context.Context, w *work) error {
 	if err := p.readSettings(ctx, w); err != nil {
 		return err
 	}
+	if err := p.narrowMode(ctx, w); err != nil {
+		return err
+	}
 	if w.settings.Mode == repoconfig.ModeOff {
-		return fault.Permf("mode_off", "the repository's %s says mode: off", repoconfig.Path)
+		return fault.Permf("mode_off", "the repository's mode is off, in its %s or by its operators", repoconfig.Path)
 	}
 	if w.files, err = w.mirror.Files(ctx, f.Commit); err != nil {
 		return err
 	}
 	return p.readLogs(ctx, w)
+}
+
+// Modes says what operators have set for a repository: a mode, or "".
+type Modes interface {
+	RepositoryMode(ctx context.Context, repositoryID int64) (string, error)
+}
+
+// narrowMode lets the operators' mode stand where it allows less than the repository's own.
+func (p *FixPipeline) narrowMode(ctx context.Context, w *work) error {
+	if p.Modes == nil {
+		return nil
+	}
+	mode, err := p.Modes.RepositoryMode(ctx, w.run.RepositoryID)
+	if err != nil {
+		return fmt.Errorf("mode of the repository: %w", err)
+	}
+	if set := repoconfig.Mode(mode); set.Narrower(w.settings.Mode) {
+		own := *w.settings
+		own.Mode = set
+		w.settings = &own
+	}
+	return nil
 }
 
 // readSettings reads the repository's settings from its base branch, never from the failing commit.
