@@ -33,8 +33,10 @@ type incident struct {
 	scene *demo.Scene
 	// environ is what the services and the operator's commands are given.
 	environ map[string]string
-	// mended is closed to by mend, which is what a person does outside of the operator's commands.
+	// mend does what a person does outside of the operator's commands.
 	mend func(context.Context) error
+	// work is where the tests' shells are.
+	work string
 
 	natsPort int
 	nats     *embedded.NATS

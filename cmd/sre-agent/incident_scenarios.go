@@ -118,13 +118,21 @@ func (n *incident) pauseStage(ctx context.Context, stream, consumer string) erro
 }
 
 func backlogOver(ctx context.Context, n *incident) bool {
+	return backlogOf(ctx, n) == 0 && n.published(ctx, 1)
+}
+
+// backlogOf is how many deliveries are not recorded yet, or -1 when NATS does not answer.
+func backlogOf(ctx context.Context, n *incident) float64 {
 	left := -1.0
 	err := n.withBus(ctx, func(ctx context.Context, bus *streams.Bus) error {
 		backlog, err := bus.Backlog(ctx)
 		left = backlog[streams.Deliveries]
 		return err
 	})
-	return err == nil && left == 0 && n.published(ctx, 1)
+	if err != nil {
+		return -1
+	}
+	return left
 }
 
 const spamPulls = 3

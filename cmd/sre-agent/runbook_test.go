@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sre-agent/sre-agent/internal/store"
 	"github.com/sre-agent/sre-agent/internal/testenv"
 )
 
@@ -30,10 +31,12 @@ var (
 	shellCode = regexp.MustCompile("(?ms)^```sh([^\n]*)\n(.*?)^```")
 )
 
-// runbook is the blocks of docs/ops.md by their section, those of the table's commands left out.
-func runbook(t *testing.T) map[string][]block {
+// runbook is the blocks of docs/ops.md by their section.
+func runbook(t *testing.T) map[string][]block { t.Helper(); return blocksOf(t, "ops.md") }
+
+func blocksOf(t *testing.T, name string) map[string][]block {
 	t.Helper()
-	text, err := os.ReadFile("../../docs/ops.md")
+	text, err := os.ReadFile("../../docs/" + name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,6 +98,7 @@ func (n *incident) run(t *testing.T, bin string, b block) {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "sh", "-eu", "-c", n.shell()+b.script)
 	cmd.Env = []string{"PATH=" + bin + ":" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "USER=ada"}
+	cmd.Dir = n.work
 	out, err := cmd.CombinedOutput()
 	t.Logf("$ %s\n%s", strings.TrimSpace(b.script), out)
 	if code := cmd.ProcessState.ExitCode(); !slices.Contains(b.codes, code) {
@@ -141,8 +145,29 @@ func TestTheFirstLook(t *testing.T) {
 	s := scenario{name: "none", bring: func(ctx context.Context, n *incident, _ string) error { return n.failAndSend(ctx) }, over: onePublished}
 	n := s.startFor(t, "")
 	testenv.Eventually(t, time.Minute, func() bool { return s.over(t.Context(), n) })
-	for _, b := range runbook(t)["The first look"] {
-		n.run(t, bin, b)
+	for _, title := range []string{"The first look", "Replaying by publishing again"} {
+		for _, b := range runbook(t)[title] {
+			n.run(t, bin, b)
+		}
+	}
+	// What was published again is known.
+	testenv.Eventually(t, time.Minute, func() bool { return backlogOver(t.Context(), n) })
+	if counts, err := n.st.DeliveryCounts(t.Context()); err != nil || counts[store.OutcomeRun] != 1 || len(counts) != 1 {
+		t.Errorf("records: %v, %v", counts, err)
+	}
+}
+
+// TestEveryBlockOfTheRunbookIsRun: a section that no test knows would be run by none.
+func TestEveryBlockOfTheRunbookIsRun(t *testing.T) {
+	t.Parallel()
+	known := []string{"The first look", "Replaying by publishing again"}
+	for _, s := range scenarios() {
+		known = append(known, s.name)
+	}
+	for title := range runbook(t) {
+		if !slices.Contains(known, title) {
+			t.Errorf("no test runs the commands under %q", title)
+		}
 	}
 }
 
@@ -157,6 +182,7 @@ func (s scenario) startFor(t *testing.T, part string) *incident {
 	if err != nil {
 		t.Fatal(err)
 	}
+	n.work = t.TempDir()
 	t.Cleanup(func() {
 		if t.Failed() {
 			if text, err := os.ReadFile(filepath.Join(dir, "services.log")); err == nil {
