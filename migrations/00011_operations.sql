@@ -145,7 +145,7 @@ $$;
 
 -- Down leaves ring_due and claim_run calling a repository_slots that lets everything through.
 -- +goose Down
-create or replace function repository_slots(repository bigint, slot_limit integer) returns integer language sql stable as $$
+create or replace function repository_slots (repository bigint, slot_limit integer) returns integer language sql stable as $$
     select slot_limit
 $$;
 drop trigger repository_settings_changed on repository_settings;

@@ -75,7 +75,7 @@ func shellBin(t *testing.T) string {
 		t.Fatal(err)
 	}
 	script := fmt.Sprintf("#!/bin/sh\nexec env %s=1 '%s' \"$@\"\n", asProgram, self)
-	if err := os.WriteFile(filepath.Join(dir, "sre-agent"), []byte(script), 0o755); err != nil { //nolint:gosec // it is run
+	if err := os.WriteFile(filepath.Join(dir, "sre-agent"), []byte(script), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	nats, err := filepath.Abs("../../.bin/nats")
@@ -83,7 +83,7 @@ func shellBin(t *testing.T) string {
 		_, err = os.Stat(nats)
 	}
 	if err != nil {
-		t.Fatalf("%v: make setup installs it", err)
+		t.Fatalf("%v: make test installs it", err)
 	}
 	if err := os.Symlink(nats, filepath.Join(dir, "nats")); err != nil {
 		t.Fatal(err)
