@@ -7,13 +7,11 @@ import (
 	"io"
 	"log/slog"
 	"maps"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/sre-agent/sre-agent/internal/config"
@@ -277,48 +275,4 @@ func (n *incident) withBus(ctx context.Context, do func(context.Context, *stream
 		return err
 	}
 	return do(ctx, bus)
-}
-
-// shellVariables are those that the operator's shell needs.
-var shellVariables = []string{"NATS_URL", "DATABASE_URL", "REDIS_URL", "GITHUB_API_URL", controlVariable}
-
-// shell is the environment as a shell reads it.
-func (n *incident) shell() string {
-	var b strings.Builder
-	for _, name := range slices.Sorted(maps.Keys(n.environ)) {
-		_, knob := incidentKnobs[name]
-		if knob && name != "LOG_FORMAT" || slices.Contains(shellVariables, name) {
-			fmt.Fprintf(&b, "export %s='%s'\n", name, strings.ReplaceAll(n.environ[name], "'", `'\''`))
-		}
-	}
-	return b.String()
-}
-
-// controlVariable names the socket by which mend is asked for.
-const controlVariable = "SRE_AGENT_SCENARIO"
-
-// control lets the operator's shell ask for mend, until ctx ends.
-func (n *incident) control(ctx context.Context) error {
-	path := filepath.Join(n.dir, "control")
-	ln, err := (&net.ListenConfig{}).Listen(ctx, "unix", path)
-	if err != nil {
-		return err
-	}
-	n.environ[controlVariable] = path
-	context.AfterFunc(ctx, func() { _ = ln.Close() })
-	go func() {
-		for {
-			conn, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			answer := "ok\n"
-			if err := n.mend(ctx); err != nil {
-				answer = err.Error() + "\n"
-			}
-			_, _ = io.WriteString(conn, answer)
-			_ = conn.Close()
-		}
-	}()
-	return nil
 }
