@@ -8,6 +8,8 @@ ARGS ?=
 GOFUMPT_VERSION := v0.12.0
 SQLC_VERSION := v1.31.1
 GOLANGCI_LINT_VERSION := v2.15.0
+# The nats program, which docs/ops.md has commands of.
+NATSCLI_VERSION := v0.4.0
 
 # For go generate, which calls sqlc.
 export PATH := $(BIN):$(PATH)
@@ -25,7 +27,7 @@ demo: ## run the main job on this machine, with no accounts (ONCE=1: end when it
 	@exec $(BIN)/sre-agent demo $(if $(ONCE),--once)
 
 .PHONY: test
-test: setup ## run all tests on real services (PKG=./internal/lease ARGS='-run Slots -v')
+test: setup $(BIN)/.nats-$(NATSCLI_VERSION) ## run all tests on real services (PKG=./internal/lease ARGS='-run Slots -v')
 	@$(GO) build -o $(BIN)/with ./internal/devtools/with
 	@exec $(BIN)/with $(GO) test -race -timeout 45m $(ARGS) $(PKG)
 
@@ -133,6 +135,10 @@ $(BIN)/.sqlc-$(SQLC_VERSION):
 
 $(BIN)/.golangci-lint-$(GOLANGCI_LINT_VERSION):
 	GOBIN=$(BIN) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
+	@touch $@
+
+$(BIN)/.nats-$(NATSCLI_VERSION):
+	GOBIN=$(BIN) $(GO) install github.com/nats-io/natscli/nats@$(NATSCLI_VERSION)
 	@touch $@
 
 # The state of every file that is not ignored, to see whether generating changed one.

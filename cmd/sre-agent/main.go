@@ -89,8 +89,9 @@ func (a *app) root() *cobra.Command {
 		RunE:             group,
 	}
 	root.AddCommand(a.upCommand(), a.demoCommand(), a.migrateCommand(), a.streamsCommand(), a.runsCommand(), a.deliveriesCommand(),
-		a.deadCommand(), a.policyCommand(), a.configCommand(), a.logsCommand(), a.evalCommand(), a.benchCommand(), a.receiptCommand(), a.verifyCommand(),
-		a.statsCommand(), a.switchCommand(), a.versionCommand())
+		a.deadCommand(), a.statusCommand(), a.backlogCommand(), a.doctorCommand(), a.chaosCommand(), a.pruneCommand(), a.reposCommand(),
+		a.policyCommand(), a.configCommand(), a.logsCommand(), a.evalCommand(), a.benchCommand(), a.receiptCommand(), a.verifyCommand(),
+		a.statsCommand(), a.versionCommand())
 	return root
 }
 

@@ -101,13 +101,8 @@ const tellWithin = 5 * time.Second
 
 // tellOfAction records an event and wakes the scheduler.
 func (a *app) tellOfAction(ctx context.Context, act runAction, r store.Run, by streams.By) error {
-	ctx, cancel := context.WithTimeout(ctx, tellWithin)
-	defer cancel()
-	return a.withStreams(ctx, func(ctx context.Context, bus *streams.Bus) error {
-		bus.Wake()
-		f := r.Failure
-		return bus.Record(ctx, streams.Event{
-			Kind: "run." + act.name, Provider: f.Provider, Owner: f.Repository.Owner, Name: f.Repository.Name, RunID: r.ID, Reason: r.Reason,
-		}, by)
-	})
+	f := r.Failure
+	return a.tell(ctx, streams.Event{
+		Kind: "run." + act.name, Provider: f.Provider, Owner: f.Repository.Owner, Name: f.Repository.Name, RunID: r.ID, Reason: r.Reason,
+	}, by)
 }

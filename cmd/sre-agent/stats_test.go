@@ -23,18 +23,3 @@ func TestStatsCountWhatBecameOfPullRequests(t *testing.T) {
 		sreAgent(t, env, "stats", "--since="+bad).want(t, exitUsage, "", "--since")
 	}
 }
-
-func TestARepositoryIsSwitchedOffAndOnWithAReason(t *testing.T) {
-	t.Parallel()
-	env := map[string]string{"DATABASE_URL": records(t), "USER": "ada"}
-	sreAgent(t, env, "switch", "list").want(t, exitOK, "no repository is off", "")
-	sreAgent(t, env, "switch", "off", "Acme/hello").want(t, exitUsage, "", "--why is required")
-	sreAgent(t, env, "switch", "off", "hello", "--why", "x").want(t, exitUsage, "", "OWNER/NAME")
-	sreAgent(t, env, "switch", "off", "acme/other", "--why", "x").want(t, exitFailed, "", "there is no repository")
-	sreAgent(t, env, "switch", "off", "Acme/hello", "--why", "we do it by hand").want(t, exitOK, "is off", "")
-	sreAgent(t, env, "switch", "off", "acme/hello", "--why", "again").want(t, exitFailed, "", "is off already")
-	sreAgent(t, env, "switch", "list").want(t, exitOK, "by ada: we do it by hand", "")
-	sreAgent(t, env, "runs", "show", "1").want(t, exitOK, "repository_off", "")
-	sreAgent(t, env, "switch", "on", "acme/hello", "--why", "it helps").want(t, exitOK, "is on", "")
-	sreAgent(t, env, "switch", "list").want(t, exitOK, "no repository is off", "")
-}

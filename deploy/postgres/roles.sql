@@ -44,7 +44,7 @@ grant select, insert, update on checkpoints to sre_agent_throttle;
 grant select (run_id, fence) on fixes to sre_agent_throttle; -- what its audit compares, and no more
 grant select (run_id, pr_state) on publications to sre_agent_throttle;
 grant select, update (due) on watches to sre_agent_throttle; -- a webhook only has somebody look
-grant select on switches to sre_agent_throttle;
+grant select on switches, repository_settings to sre_agent_throttle;
 
 -- runner: claims a run, writes its attempt and its fix.
 grant select, update (id) on repositories to sre_agent_runner;
@@ -57,10 +57,11 @@ grant select, insert, update (number, ended_at, outcome, reason, evidence) on at
 grant select, insert on fixes to sre_agent_runner;
 grant select, insert on reruns to sre_agent_runner;
 grant select, insert, update, delete on model_calls, model_exchanges to sre_agent_runner;
+grant select on repository_settings to sre_agent_runner;
 grant select on publications, refusals to sre_agent_runner; -- what there is for the same trouble
 
 -- publisher: claims a fix, writes what it is about to do, and the receipt.
-grant select on repositories, deliveries, attempts, fixes, greens to sre_agent_publisher;
+grant select on repositories, deliveries, attempts, fixes, greens, repository_settings to sre_agent_publisher;
 grant select,
     update (state, reason, explanation, not_before, rung_at, fence, transient_count, holder, lease_expires_at, attempt_ended_at,
         fingerprint, ended_at, last_trace, follows, generation, attempts_forgiven, attempt_started_at, updated_at)
@@ -74,7 +75,8 @@ grant insert on actions to sre_agent_publisher;
 grant select, insert, update on refusals to sre_agent_publisher;
 grant select, update (state, reason, fence, looks, asks, attempt, not_before, lease_expires_at, updated_at) on reruns to sre_agent_publisher;
 
--- operator: people with the command line. They may change every row (and nobody else writes actions), but not the schema.
+-- operator: people with the command line. They may change every row (and nobody else writes repository_settings and
+-- operations), but not the schema.
 grant select, insert, update, delete on all tables in schema public to sre_agent_operator;
 revoke insert, update, delete on goose_db_version from sre_agent_operator;
 

@@ -112,6 +112,8 @@ func (n NATS) DeliveriesMaxAge() time.Duration {
 type Database struct {
 	DatabaseURL      Secret `env:"DATABASE_URL" for:"throttle,runner,publisher,all,operator" required:"throttle,runner,publisher" url:"postgres,postgresql" example:"postgres://user:password@host:5432/sre_agent" desc:"PostgreSQL connection URL. Without it the all-in-one program runs a server of its own."`
 	DatabaseMaxConns int    `env:"DATABASE_MAX_CONNS" envDefault:"40" for:"throttle,runner,publisher,all,operator" min:"2" max:"1000" desc:"Connections that one process may hold."`
+	RecordsKeepDays  int    `env:"RECORDS_KEEP_DAYS" envDefault:"90" for:"operator" min:"2" max:"3650" unit:"days" desc:"Days after which sre-agent prune removes the records of deliveries that made no run (ignored, duplicate, dead). Never before DELIVERIES_MAX_AGE_HOURS is over. Runs, and the deliveries that made them, stay for ever."`
+	EvidenceKeepDays int    `env:"EVIDENCE_KEEP_DAYS" envDefault:"90" for:"operator" min:"2" max:"3650" unit:"days" desc:"Days after a run's end after which sre-agent prune empties what its attempts found out: excerpts of logs, outputs of checks, kept diffs."`
 }
 
 // Redis is the connection to Redis, which holds locks, slots, rates and quotas.
@@ -151,6 +153,7 @@ type Workers struct {
 	SweepIntervalSeconds int    `env:"SWEEP_INTERVAL_SECONDS" envDefault:"2" for:"throttle,runner,publisher,all" min:"1" max:"300" unit:"seconds" desc:"How often due runs are rung again and expired leases are taken back."`
 	ShutdownGraceSeconds int    `env:"SHUTDOWN_GRACE_SECONDS" envDefault:"20" for:"ingest,throttle,runner,publisher,all" min:"1" max:"3600" unit:"seconds" desc:"Time for the work in hand after a request to stop; then it is cancelled."`
 	DataDir              string `env:"DATA_DIR" envDefault:".data" for:"runner,publisher,all" desc:"Directory for the mirrors of the runner and the publisher, and for the data of the servers that the all-in-one program runs itself."`
+	CachesMaxBytes       int64  `env:"CACHES_MAX_BYTES" envDefault:"10737418240" for:"runner,all" min:"1048576" unit:"bytes" desc:"Room for the tools and packages that the runner keeps between runs, below DATA_DIR. Above it those that were not used for longest are removed, but none that was used within two hours."`
 }
 
 // LeaseTTL is the lease that a worker renews while it works.

@@ -209,6 +209,7 @@ var crossings = map[string][]string{
 		"update fixes set diff = 'x'", "delete from fixes", "update publications set state = 'opened'",
 		"insert into publications (run_id, generation, fingerprint, digest, branch, base_branch, commit_id, state) values (1, 1, '', '', '', '', '', 'intended')",
 		"delete from refusals", "update reruns set state = 'asked'", "select from checkpoints", "select from actions",
+		"update repository_settings set mode = 'pr'", "insert into switches (repository_id, off_by, off_why) values (1, 'x', 'x')",
 	},
 	"publisher": {
 		"update runs set failure = '{}'", "delete from runs", "insert into runs (run_key, repository_id, failure, state) values ('x', 1, '{}', 'waiting')",
@@ -216,6 +217,7 @@ var crossings = map[string][]string{
 		"update attempts set outcome = 'fixed'", "update publications set commit_id = 'x'", "update publications set digest = 'x'", "delete from publications",
 		"delete from refusals", "insert into reruns (run_id, why) values (1, 'flaky')", "update deliveries set outcome = 'dead'",
 		"select from model_calls", "select from actions", "select from turns",
+		"update switches set on_at = now(), on_by = 'x', on_why = 'x'", "delete from repository_settings", "select from operations",
 	},
 	"operator": {
 		"drop table runs", "alter table runs add column x text", "create table x (y text)", "create role x", "truncate runs",

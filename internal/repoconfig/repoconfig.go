@@ -47,6 +47,12 @@ const (
 	BranchPR      = "pr"
 	BranchComment = "comment"
 )
+// Narrower says whether a mode is one, and allows less than another.
+func (m Mode) Narrower(than Mode) bool {
+	order := []Mode{ModeOff, ModeShadow, ModeSuggest, ModePR}
+	i := slices.Index(order, m)
+	return i >= 0 && i < slices.Index(order, than)
+}
 
 const (
 	maxChecks = 100

@@ -172,3 +172,17 @@ func TestEveryModeIsRead(t *testing.T) {
 		}
 	}
 }
+
+func TestOnlyAModeThatAllowsLessIsNarrower(t *testing.T) {
+	order := []repoconfig.Mode{repoconfig.ModeOff, repoconfig.ModeShadow, repoconfig.ModeSuggest, repoconfig.ModePR}
+	for i, m := range order {
+		for j, than := range order {
+			if m.Narrower(than) != (i < j) {
+				t.Errorf("%s is narrower than %s: %v", m, than, i >= j)
+			}
+		}
+		if repoconfig.Mode("").Narrower(m) || repoconfig.Mode("loud").Narrower(m) {
+			t.Errorf("no mode at all is narrower than %s", m)
+		}
+	}
+}

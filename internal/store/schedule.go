@@ -16,7 +16,7 @@ func (s *Store) RingDue(ctx context.Context, perRepository int, n int32) ([]Run,
 // MendTurns gives a turn to every repository that should have one and has none, and returns how many. It finds some
 // only after rows came in without triggers, as a restore does it.
 func (s *Store) MendTurns(ctx context.Context, perRepository int) (int64, error) {
-	return s.q.MendTurns(ctx, int64(perRepository))
+	return s.q.MendTurns(ctx, int32(perRepository))
 }
 
 // RingAgain marks rung runs that nobody has claimed for this long as rung once more.

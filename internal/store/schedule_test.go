@@ -39,7 +39,8 @@ const passTime = `begin; set local session_replication_role = replica;
 const naive = `select w.id from (
 		select id, repository_id, row_number() over (partition by repository_id order by not_before, id) as nth
 		from runs where state = 'waiting' and not_before <= now()) w
-	where w.nth <= $1 - (select count(*) from runs a where a.repository_id = w.repository_id and a.state in ('ready', 'running'))
+	left join repository_settings s on s.repository_id = w.repository_id
+	where w.nth <= case when s.paused_at is not null then 0 else least($1, s.concurrency_limit) end - (select count(*) from runs a where a.repository_id = w.repository_id and a.state in ('ready', 'running'))
 	order by w.id`
 
 var allStates = []string{"waiting", "ready", "running", "fixed", "publishing", "published", "declined", "blocked", "superseded", "cancelled"}
@@ -78,7 +79,7 @@ func TestTheScheduleRingsWhatANaiveRecomputationWould(t *testing.T) {
 				rt.Fatal(err)
 			}
 		}
-		do("truncate runs, turns cascade")
+		do("truncate runs, turns, repository_settings cascade")
 		hours := rapid.Custom(func(rt *rapid.T) float64 {
 			return 3600 * float64(rapid.SampledFrom([]int{0, 0, 0, 1, 2, 5}).Draw(rt, "hours"))
 		})
@@ -93,6 +94,11 @@ func TestTheScheduleRingsWhatANaiveRecomputationWould(t *testing.T) {
 		rt.Repeat(map[string]func(*rapid.T){
 			"add":       add,
 			"add again": add,
+			"set": func(rt *rapid.T) {
+				do(`insert into repository_settings (repository_id, paused_at, concurrency_limit) values ($1, case when $2 then now() end, nullif($3, 0))
+					on conflict (repository_id) do update set paused_at = excluded.paused_at, concurrency_limit = excluded.concurrency_limit`,
+					rapid.Int64Range(1, 4).Draw(rt, "repository"), rapid.Bool().Draw(rt, "paused"), rapid.IntRange(0, 3).Draw(rt, "limit"))
+			},
 			"move": func(rt *rapid.T) {
 				do(moveRun, some(), rapid.SampledFrom(allStates).Draw(rt, "state"), hours.Draw(rt, "delay"))
 			},

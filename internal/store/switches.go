@@ -23,47 +23,20 @@ func (s *Store) SwitchedOff(ctx context.Context, runID int64) (*db.Switch, error
 	return &row, nil
 }
 
-// OffRepository is a repository that is switched off.
-type OffRepository = db.SwitchedOffRepositoriesRow
-
-// OffRepositories lists the repositories that are switched off, the oldest first.
-func (s *Store) OffRepositories(ctx context.Context) ([]OffRepository, error) {
-	rows, err := s.q.SwitchedOffRepositories(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("list repositories that are off: %w", err)
-	}
-	return rows, nil
-}
-
-// Switch switches the repositories of a name on or off, whichever provider told of them, and returns how many that
-// changed. ErrNotFound: there is none of that name.
-func (s *Store) Switch(ctx context.Context, owner, name string, on bool, by Actor) (int, error) {
+// Switch switches a repository on or off, and says whether that changed anything.
+func (s *Store) Switch(ctx context.Context, repositoryID int64, on bool, by Actor) (changed bool, err error) {
 	if by.Who == "" || by.Why == "" {
-		return 0, &ActionError{"no_reason_given", "an action needs to say who and why"}
+		return false, &ActionError{"no_reason_given", "an action needs to say who and why"}
 	}
-	changed := 0
-	err := s.inTx(ctx, "switch repository", func(q *db.Queries) error {
-		changed = 0
-		repos, err := q.RepositoriesNamed(ctx, db.RepositoriesNamedParams{Owner: owner, Name: name})
-		if err != nil {
-			return err
+	err = s.inTx(ctx, "switch repository", func(q *db.Queries) error {
+		var n int64
+		if on {
+			n, err = q.SwitchOn(ctx, db.SwitchOnParams{RepositoryID: repositoryID, Who: by.Who, Why: by.Why})
+		} else {
+			n, err = switchOff(ctx, q, repositoryID, by)
 		}
-		if len(repos) == 0 {
-			return fmt.Errorf("repository %s/%s: %w", owner, name, ErrNotFound)
-		}
-		for _, r := range repos {
-			var n int64
-			if on {
-				n, err = q.SwitchOn(ctx, db.SwitchOnParams{RepositoryID: r.ID, Who: by.Who, Why: by.Why})
-			} else {
-				n, err = switchOff(ctx, q, r.ID, by)
-			}
-			if err != nil {
-				return err
-			}
-			changed += int(n)
-		}
-		return nil
+		changed = n > 0
+		return err
 	})
 	return changed, err
 }

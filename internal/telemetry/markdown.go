@@ -22,7 +22,7 @@ counted more rarely where so many wait that it takes longer than 0.3 seconds. Se
 of them, the leader, shows the runs and the audit: take the maximum, never the sum.
 
 Dashboards are in [deploy/grafana](../deploy/grafana), alerts in [deploy/prometheus/rules.yaml](../deploy/prometheus/rules.yaml).
-Each alert links to a section of [the runbook](ops.md); these sections are still to come.
+Each alert links to a section of [the runbook](ops.md#the-playbook).
 
 | metric | kind | meaning | label | values |
 |---|---|---|---|---|

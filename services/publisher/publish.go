@@ -53,9 +53,9 @@ func (s *Service) publishFix(ctx context.Context, r store.Run, fix db.Fix) (endi
 	if err != nil || found != nil {
 		return orEmpty(found), err
 	}
-	off, err := s.off(ctx, at, r)
-	if err != nil || off != nil {
-		return orEmpty(off), err
+	mode, held, err := s.held(ctx, at, r)
+	if err != nil || held != nil {
+		return orEmpty(held), err
 	}
 	refusal, err := s.refusal(ctx, r)
 	if err != nil || refusal != nil {
@@ -69,7 +69,7 @@ func (s *Service) publishFix(ctx context.Context, r store.Run, fix db.Fix) (endi
 	if err != nil {
 		return ending{}, fault.Perm("bad_evidence", err)
 	}
-	comment, why, err := s.where(ctx, r, report)
+	comment, why, err := s.where(ctx, r, report, mode)
 	if err != nil {
 		return ending{}, err
 	}

@@ -40,6 +40,7 @@ type Store interface {
 	Publish(ctx context.Context, id, fence int64, r store.Receipt, e store.End) error
 	Refuse(ctx context.Context, id, fence int64, e store.End, closedPR string) error
 	SwitchedOff(ctx context.Context, runID int64) (*db.Switch, error)
+	RepositoryMode(ctx context.Context, repositoryID int64) (string, error)
 	Refused(ctx context.Context, fingerprint string) (prURL string, err error)
 	Merged(ctx context.Context, fingerprint string) (int64, error)
 	ClosedPublications(ctx context.Context, fingerprint string, n int32) ([]db.Publication, error)

@@ -120,7 +120,7 @@ func TestOnlyWhoMayWriteIsObeyed(t *testing.T) {
 	w := newWatched(t)
 	for _, login := range []string{"eve", "nobody-knows-me"} {
 		w.says(login, "/sre-agent off")
-		if off, err := w.st.OffRepositories(t.Context()); err != nil || len(off) != 0 || w.prs()[0].State != "open" {
+		if off, err := w.st.SwitchedOff(t.Context(), w.run.ID); err != nil || off != nil || w.prs()[0].State != "open" {
 			t.Fatalf("%s is obeyed: %+v, %v", login, off, err)
 		}
 	}
@@ -204,8 +204,8 @@ func TestOffClosesAndTakesNoFailureAnyMore(t *testing.T) {
 	if err != nil || rec.Outcome != store.OutcomeIgnored || rec.Reason != store.ReasonRepositoryOff {
 		t.Errorf("a failure of a repository that is off is taken: %+v, %v", rec, err)
 	}
-	if n, err := w.st.Switch(t.Context(), "ACME", "hello", true, store.Actor{Who: "ada", Why: "we want it again"}); err != nil || n != 1 {
-		t.Errorf("switched on %d, %v", n, err)
+	if changed, err := w.st.Switch(t.Context(), w.run.RepositoryID, true, store.Actor{Who: "ada", Why: "we want it again"}); err != nil || !changed {
+		t.Errorf("switched on %v, %v", changed, err)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/sre-agent/sre-agent/internal/evidence"
+	"github.com/sre-agent/sre-agent/internal/repoconfig"
 	"github.com/sre-agent/sre-agent/internal/store"
 )
 
@@ -18,9 +19,12 @@ const (
 
 // where says whether a fix is only suggested, in a comment, and why it is when that is our own doing. What comes from a
 // fork never leads to a push, whatever anybody has set.
-func (s *Service) where(ctx context.Context, r store.Run, report evidence.Report) (comment bool, why string, err error) {
+func (s *Service) where(ctx context.Context, r store.Run, report evidence.Report, mode repoconfig.Mode) (comment bool, why string, err error) {
 	if r.Failure.FromFork() || report.Way == evidence.ByComment {
 		return true, "", nil
+	}
+	if mode == repoconfig.ModeSuggest {
+		return true, "operators set the repository's mode to suggest", nil
 	}
 	class, err := s.Store.Acceptance(ctx, r.RepositoryID, report.Class, acceptanceDays)
 	if err != nil || !unwelcome(class) {

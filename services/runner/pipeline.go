@@ -53,6 +53,8 @@ type FixPipeline struct {
 	Git    *gitrepo.Git
 	Logs   Logs
 	Greens Greens
+	// Modes says what operators have set; nil is nothing.
+	Modes Modes
 	// Troubles and Pulls say whether the same trouble has its answer already.
 	Troubles  Troubles
 	Pulls     Pulls
@@ -320,18 +322,7 @@ func (p *FixPipeline) prepare(ctx context.Context, w *work) {
 }
 
 func (p *FixPipeline) clean(ctx context.Context, dir string) {
-	// A tree may hold folders that a script made unreadable.
-	err := os.RemoveAll(dir)
-	if err != nil {
-		_ = filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
-			if err == nil && d.IsDir() {
-				_ = os.Chmod(path, 0o700)
-			}
-			return nil
-		})
-		err = os.RemoveAll(dir)
-	}
-	if err != nil {
+	if err := removeAll(dir); err != nil {
 		p.Log.WarnContext(ctx, "work folder not removed", "dir", dir, "error", err)
 	}
 }

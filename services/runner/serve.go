@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/sre-agent/sre-agent/internal/agentcmd"
 	"github.com/sre-agent/sre-agent/internal/config"
@@ -52,7 +54,7 @@ func Serve(ctx context.Context, env *program.Env) error {
 	}
 	p.Announce(env, bus.Ready)
 
-	pipeline.Troubles = p.Store
+	pipeline.Troubles, pipeline.Modes = p.Store, p.Store
 	if model.Configured(cfg.Model) {
 		pipeline.Model, err = model.New(model.Options{
 			Config: cfg.Model, Ledger: p.Store, Parse: fixplan.Parse, Schema: fixplan.Schema(), Secrets: cfg.KnownSecrets(),
@@ -73,6 +75,12 @@ func Serve(ctx context.Context, env *program.Env) error {
 		Store: p.Store, Lock: lease.NewLock(p.Redis, "sre-agent:lock:"), Slots: lease.NewSlots(p.Redis, "sre-agent:slots:"), Bell: bus,
 		Pipeline: pipeline, Counters: env.Telemetry.Counters, Log: env.Log, Limits: parts.Limits(cfg), Holder: env.Holder, TTL: cfg.LeaseTTL(),
 	}
+	kept := caches{dir: filepath.Join(pipeline.Dir, "caches"), most: cfg.CachesMaxBytes, now: time.Now, log: env.Log}
+	keeping, stop := context.WithCancel(ctx)
+	var keeper sync.WaitGroup
+	keeper.Go(func() { kept.keep(keeping) })
+	defer keeper.Wait()
+	defer stop()
 	return bus.Consume(ctx, streams.Worker{
 		Consumer: streams.RunnerConsumer, Workers: cfg.RunnerWorkers, Handle: service.Handle, Grace: cfg.ShutdownGrace(),
 		Ready: func(ctx context.Context) error { return errors.Join(bus.Ready(ctx), p.Ready(ctx)) },

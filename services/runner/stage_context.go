@@ -48,6 +48,9 @@ func (p *FixPipeline) readContext(ctx context.Context, w *work) error {
 	if err := p.readSettings(ctx, w); err != nil {
 		return err
 	}
+	if err := p.narrowMode(ctx, w); err != nil {
+		return err
+	}
 	if err := allowed(f, w.settings); err != nil {
 		return err
 	}
@@ -64,6 +67,28 @@ func allowed(f ci.Failure, settings *repoconfig.Config) error {
 	}
 	if f.FromFork() && !settings.Forks {
 		return fault.Permf("fork", "the commit is from a fork, and the repository's %s does not say forks: true", repoconfig.Path)
+	}
+	return nil
+}
+
+// Modes says what operators have set for a repository: a mode, or "".
+type Modes interface {
+	RepositoryMode(ctx context.Context, repositoryID int64) (string, error)
+}
+
+// narrowMode lets the operators' mode stand where it allows less than the repository's own.
+func (p *FixPipeline) narrowMode(ctx context.Context, w *work) error {
+	if p.Modes == nil {
+		return nil
+	}
+	mode, err := p.Modes.RepositoryMode(ctx, w.run.RepositoryID)
+	if err != nil {
+		return fmt.Errorf("mode of the repository: %w", err)
+	}
+	if set := repoconfig.Mode(mode); set.Narrower(w.settings.Mode) {
+		own := *w.settings
+		own.Mode = set
+		w.settings = &own
 	}
 	return nil
 }

@@ -241,11 +241,8 @@ func (p *FixPipeline) caches(ctx context.Context, w *work, caches []fix.Cache) (
 		if c.Private {
 			host = w.private(c.Name)
 		}
-		if err = os.MkdirAll(host, 0o755); err != nil {
-			break
-		}
 		var u func()
-		if u, err = gitrepo.Lock(ctx, host+".lock", c.Writable); err != nil {
+		if u, err = useCache(ctx, host, c.Writable); err != nil {
 			break
 		}
 		unlocks = append(unlocks, u)

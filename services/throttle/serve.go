@@ -35,9 +35,10 @@ func Serve(ctx context.Context, env *program.Env) error {
 		Store: p.Store, Bell: bus, Counters: env.Telemetry.Counters, Log: env.Log, Limits: parts.Limits(cfg),
 		Silence: cfg.LeaseTTL(), Interval: cfg.SweepInterval(),
 	})
+	rates := &Rates{}
 	intake := &Intake{
 		Store: p.Store, Rate: lease.NewRate(p.Redis, "sre-agent:rate:"), Events: bus, Counters: env.Telemetry.Counters, Log: env.Log,
-		PerMinute: cfg.WebhookRatePerMinute, Forks: cfg.ForkFailures, AgentEmail: cfg.AgentEmail, Wake: sched.Wake,
+		PerMinute: cfg.WebhookRatePerMinute, Rates: rates, Forks: cfg.ForkFailures, AgentEmail: cfg.AgentEmail, Wake: sched.Wake,
 	}
 	redeliverer, err := newRedeliverer(cfg, p.Store, lease.NewLock(p.Redis, "sre-agent:"), env.Log)
 	if err != nil {
@@ -62,6 +63,7 @@ func Serve(ctx context.Context, env *program.Env) error {
 	wg.Go(func() { sched.Loop(ctx) })
 	wg.Go(func() { _ = bus.MoveExhausted(ctx, noteDead(p.Store)) })
 	wg.Go(func() { forgetGreens(ctx, p.Store, cfg.DeliveriesMaxAge(), env.Log) })
+	wg.Go(func() { rates.keep(ctx, p.Store.RepositoryRates, cfg.SweepInterval(), env.Log) })
 	wg.Go(func() { bus.KeepTopology(ctx, cfg.SweepInterval()) })
 	wg.Go(func() {
 		(&Reconciler{Stream: bus, Store: p.Store, Handle: intake.Handle, Log: env.Log, Interval: reconcileEvery}).Loop(ctx)

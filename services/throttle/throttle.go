@@ -50,6 +50,8 @@ type Intake struct {
 	Log      *slog.Logger
 	// PerMinute is REPO_WEBHOOK_RATE_LIMIT_PER_MINUTE.
 	PerMinute int
+	// Rates are lower ones that operators have set; nil is none.
+	Rates *Rates
 	// AgentEmail is the author of our own commits: their failures are not worked on.
 	AgentEmail string
 	// Forks has failures of commits that live in a fork recorded as runs; a repository's own settings decide about them.
@@ -175,7 +177,9 @@ func (t *Intake) record(ctx context.Context, d store.Delivery, event webhook.Eve
 
 // start reserves the delivery's place in the repository's rate: above the limit a run is delayed, never refused.
 func (t *Intake) start(ctx context.Context, f ci.Failure) (store.Start, error) {
-	delay, err := t.Rate.Reserve(ctx, f.Provider+":"+f.Repository.ID, t.PerMinute, t.PerMinute)
+	key := f.Provider + ":" + f.Repository.ID
+	perMinute := t.Rates.least(key, t.PerMinute)
+	delay, err := t.Rate.Reserve(ctx, key, perMinute, perMinute)
 	if err != nil {
 		return store.Start{}, fmt.Errorf("rate limit of %s: %w", f.Repository.FullName(), err)
 	}

@@ -189,6 +189,11 @@ func (s storeOf) SwitchedOff(ctx context.Context, id int64) (*db.Switch, error) 
 	return nil, s.p.step(ctx, op{dep: pg, name: fmt.Sprint("switch of run ", id)}, func() error { return nil })
 }
 
+// RepositoryMode is never set here.
+func (s storeOf) RepositoryMode(ctx context.Context, repository int64) (string, error) {
+	return "", s.p.step(ctx, op{dep: pg, name: fmt.Sprint("mode of repository ", repository)}, func() error { return nil })
+}
+
 func (s storeOf) ClosedPublications(ctx context.Context, fingerprint string, n int32) ([]db.Publication, error) {
 	return call(ctx, s.p, op{dep: pg, name: "closed publications"}, func() ([]db.Publication, error) {
 		return s.p.w.store.ClosedPublications(ctx, fingerprint, n)

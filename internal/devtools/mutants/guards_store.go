@@ -12,8 +12,10 @@ const (
 	schemaFile   = "migrations/00001_core.sql"
 	claimsTest   = "TestTheClaimItselfRefusesWhatIsTooMuchOrTooEarly"
 	crashesTest  = "TestACrashRestsAndThenBlocks"
-	claimFile    = "migrations/00006_claim.sql"
-	claimRun     = "create function claim_run("
+	claimFile    = ringFile
+	ringFile     = "migrations/00011_operations.sql"
+	claimRun     = "create or replace function claim_run("
+	ringDue      = "create or replace function ring_due("
 )
 
 func claimGuards() []Guard {
@@ -40,7 +42,7 @@ func claimGuards() []Guard {
 		},
 		{
 			Name: "limit-in-claim", Promise: "I6", What: "the claim refuses a start above the repository's limit, Redis or not",
-			Edits: []Edit{{claimFile, claimRun, "r.state = 'running') >= slot_limit then", "r.state = 'running') < 0 then"}},
+			Edits: []Edit{{claimFile, claimRun, "r.state = 'running') >= repository_slots(repo, slot_limit) then", "r.state = 'running') < 0 then"}},
 			Pkg:   storePkg, Run: "TestARepositoryNeverHasMoreActiveRunsThanItsLimit", Says: "runs 5 at once", Sim: "store.limit",
 		},
 		{
@@ -169,13 +171,23 @@ func schemaGuards() []Guard {
 		},
 		Guard{
 			Name: "limit-when-ringing", Promise: "I6", What: "the scheduler rings no more of a repository than it has free slots",
-			Edits: []Edit{{scheduleFile, "create function ring_due(", "limit greatest(0, slot_limit - (select count(*)", "limit greatest(0, 1000 + slot_limit - (select count(*)"}},
+			Edits: []Edit{{ringFile, ringDue, "limit greatest(0, repository_slots(l.repository_id, slot_limit) - (select count(*)", "limit greatest(0, 1000 + slot_limit - (select count(*)"}},
 			Pkg:   storePkg, Run: "TestARepositoryNeverHasMoreActiveRunsThanItsLimit", Says: "rung per repository", Sim: "store.limit",
 		},
 		Guard{
 			Name: "round-robin", Promise: "I12", What: "the first run of each repository is rung before the second of any",
-			Edits: []Edit{{scheduleFile, "create function ring_due(", "from rung order by rung.nth, rung.place", "from rung order by rung.place, rung.nth"}},
+			Edits: []Edit{{ringFile, ringDue, "from rung order by rung.nth, rung.place", "from rung order by rung.place, rung.nth"}},
 			Pkg:   storePkg, Run: "TestRunsAreRungRoundRobin", Says: "FAIL: TestRunsAreRungRoundRobin",
+		},
+		Guard{
+			Name: "paused-starts-nothing", Promise: "I8", What: "a repository that operators paused starts nothing",
+			Edits: []Edit{{ringFile, "create or replace function repository_slots(", "case when s.paused_at is not null then 0 else", "case when false then 0 else"}},
+			Pkg:   storePkg, Run: "TestAPausedRepositoryStartsAndPublishesNothing", Says: "a rung run of a paused repository is claimed",
+		},
+		Guard{
+			Name: "paused-publishes-nothing", Promise: "I8", What: "a repository that operators paused has nothing published",
+			Edits: []Edit{{pubsSQL, "const claimPublication = ", "s.paused_at is not null", "false"}},
+			Pkg:   storePkg, Run: "TestAPausedRepositoryStartsAndPublishesNothing", Says: "a fix is published while paused",
 		},
 		Guard{
 			Name: "free-slot-asks", Promise: "I12", What: "a slot that comes free has the scheduler look at its repository",

@@ -28,12 +28,12 @@ func talkGuards() []Guard {
 		},
 		{
 			Name: "off-before-publishing", Promise: "I2", What: "a repository that was switched off meanwhile gets no pull request",
-			Edits: []Edit{{"services/publisher/off.go", "func (s *Service) off(", "if by != nil {", "if by != nil && by.OffBy == \"\" {"}},
+			Edits: []Edit{{"services/publisher/held.go", "func (s *Service) held(", "if by != nil {", "if by != nil && by.OffBy == \"\" {"}},
 			Pkg:   publisherPkg, Run: "TestOffClosesAndTakesNoFailureAnyMore", Says: "a fix on its way is",
 		},
 		{
 			Name: "mode-off-before-publishing", Promise: "I2", What: "settings that say mode: off meanwhile are honoured before a pull request is opened",
-			Edits: []Edit{{"services/publisher/off.go", "func (s *Service) off(", "if off {", "if off && by != nil {"}},
+			Edits: []Edit{{"services/publisher/held.go", "func (s *Service) held(", "if off {", "if off && by != nil {"}},
 			Pkg:   publisherPkg, Run: "TestModeOffInTheRepositoryIsHonouredAtOnce", Says: "a fix on its way is",
 		},
 		{

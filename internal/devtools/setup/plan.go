@@ -43,6 +43,7 @@ var tools = []tool{
 	{"isort", []purpose{forTest}, []string{"isort"}, "isort"},
 	{"poetry", []purpose{forTest}, []string{"python3-poetry"}, "poetry"},
 	{"minisign", []purpose{forTest}, []string{"minisign"}, "minisign"}, // takes our receipts
+	{"jq", []purpose{forTest}, []string{"jq"}, "jq"},                   // and the runbook's commands
 	{"gpg", []purpose{forTest}, []string{"gnupg"}, "gnupg"},
 	{"systemd-analyze", []purpose{forTest}, []string{"systemd"}, ""},       // reads the units of deploy/systemd
 	{"ssh-keygen", []purpose{forTest}, []string{"openssh-client"}, ""},     // and these two our commits' signatures

@@ -104,6 +104,17 @@ type ModelExchange struct {
 	RecordedAt time.Time
 }
 
+type Operation struct {
+	ID           int64
+	At           time.Time
+	Operation    string
+	RepositoryID *int64
+	Who          string
+	Why          string
+	Before       json.RawMessage
+	After        json.RawMessage
+}
+
 type Publication struct {
 	RunID          int64
 	Generation     int32
@@ -143,6 +154,15 @@ type Repository struct {
 	Owner      string
 	Name       string
 	CreatedAt  time.Time
+}
+
+type RepositorySetting struct {
+	RepositoryID     int64
+	PausedAt         *time.Time
+	ConcurrencyLimit *int32
+	RatePerMinute    *int32
+	Mode             *string
+	UpdatedAt        time.Time
 }
 
 type Rerun struct {

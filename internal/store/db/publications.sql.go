@@ -81,6 +81,7 @@ const claimPublication = `-- name: ClaimPublication :one
 update runs set state = 'publishing', fence = fence + 1, holder = $1::text,
     lease_expires_at = now() + make_interval(secs => $2::float8), reason = '', last_trace = $3::text, updated_at = now()
 where id = $4 and fence = $5 and state = 'fixed' and not_before <= now()
+  and not exists (select 1 from repository_settings s where s.repository_id = runs.repository_id and s.paused_at is not null)
 returning id, run_key, repository_id, failure, state, reason, explanation, not_before, rung_at, rings, fence, attempt_count, transient_count, holder, lease_expires_at, attempt_started_at, attempt_ended_at, fingerprint, generation, attempts_forgiven, trace_parent, created_at, updated_at, ended_at, blocked_reason, follows, last_trace
 `
 
@@ -92,7 +93,7 @@ type ClaimPublicationParams struct {
 	Fence       int64
 }
 
-// One publisher at a time; whoever comes next carries on from the publication's row.
+// One publisher at a time; whoever comes next carries on from the publication's row. A paused repository's fixes wait.
 func (q *Queries) ClaimPublication(ctx context.Context, arg ClaimPublicationParams) (Run, error) {
 	row := q.db.QueryRow(ctx, claimPublication,
 		arg.Holder,

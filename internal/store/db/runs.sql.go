@@ -27,7 +27,7 @@ type ClaimRunParams struct {
 	MaxBackoffSeconds  float64
 }
 
-// The rules are in the function: 00006_claim.sql.
+// The rules are in the function: 00011_operations.sql.
 func (q *Queries) ClaimRun(ctx context.Context, arg ClaimRunParams) (Run, error) {
 	row := q.db.QueryRow(ctx, claimRun,
 		arg.ID,

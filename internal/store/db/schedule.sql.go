@@ -14,11 +14,11 @@ insert into turns (repository_id, due)
 select p.id, w.due from repositories p cross join lateral (
     select r.not_before as due from runs r where r.repository_id = p.id and r.state = 'waiting' order by r.not_before, r.id limit 1) w
 where not exists (select 1 from turns t where t.repository_id = p.id and t.due <= greatest(w.due, now()))
-  and $1::bigint > (select count(*) from runs a where a.repository_id = p.id and a.state in ('ready', 'running'))
+  and repository_slots(p.id, $1::integer) > (select count(*) from runs a where a.repository_id = p.id and a.state in ('ready', 'running'))
 `
 
 // Gives a turn to every repository that should have one: rows that came in without triggers, as a restore does it.
-func (q *Queries) MendTurns(ctx context.Context, slotLimit int64) (int64, error) {
+func (q *Queries) MendTurns(ctx context.Context, slotLimit int32) (int64, error) {
 	result, err := q.db.Exec(ctx, mendTurns, slotLimit)
 	if err != nil {
 		return 0, err
@@ -121,6 +121,7 @@ update runs set rung_at = now(), rings = rings + 1, updated_at = now()
 where id in (
     select r.id from runs r where r.state = 'fixed' and r.not_before <= now()
       and (r.rung_at is null or r.rung_at < now() - make_interval(secs => $1::float8))
+      and not exists (select 1 from repository_settings s where s.repository_id = r.repository_id and s.paused_at is not null)
     order by r.not_before limit $2 for update skip locked)
 returning id, run_key, repository_id, failure, state, reason, explanation, not_before, rung_at, rings, fence, attempt_count, transient_count, holder, lease_expires_at, attempt_started_at, attempt_ended_at, fingerprint, generation, attempts_forgiven, trace_parent, created_at, updated_at, ended_at, blocked_reason, follows, last_trace
 `
@@ -130,7 +131,7 @@ type RingFixedParams struct {
 	MaxRows      int32
 }
 
-// Rings for verified fixes that are due and that no publisher has taken.
+// Rings for verified fixes that are due and that no publisher has taken, but not in repositories that are paused.
 func (q *Queries) RingFixed(ctx context.Context, arg RingFixedParams) ([]Run, error) {
 	rows, err := q.db.Query(ctx, ringFixed, arg.OlderSeconds, arg.MaxRows)
 	if err != nil {

@@ -486,42 +486,6 @@ func (q *Queries) RenewWatch(ctx context.Context, arg RenewWatchParams) (int64, 
 	return result.RowsAffected(), nil
 }
 
-const repositoriesNamed = `-- name: RepositoriesNamed :many
-select id, provider, external_id, owner, name, created_at from repositories where lower(owner) = lower($1::text) and lower(name) = lower($2::text) order by id
-`
-
-type RepositoriesNamedParams struct {
-	Owner string
-	Name  string
-}
-
-func (q *Queries) RepositoriesNamed(ctx context.Context, arg RepositoriesNamedParams) ([]Repository, error) {
-	rows, err := q.db.Query(ctx, repositoriesNamed, arg.Owner, arg.Name)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []Repository{}
-	for rows.Next() {
-		var i Repository
-		if err := rows.Scan(
-			&i.ID,
-			&i.Provider,
-			&i.ExternalID,
-			&i.Owner,
-			&i.Name,
-			&i.CreatedAt,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const repositorySwitchedOff = `-- name: RepositorySwitchedOff :one
 select exists (select 1 from switches s join repositories p on p.id = s.repository_id
     where p.provider = $1 and p.external_id = $2 and s.on_at is null)
@@ -804,47 +768,4 @@ func (q *Queries) SwitchedOff(ctx context.Context, runID int64) (Switch, error) 
 		&i.OnWhy,
 	)
 	return i, err
-}
-
-const switchedOffRepositories = `-- name: SwitchedOffRepositories :many
-select p.id, p.provider, p.owner, p.name, s.off_at, s.off_by, s.off_why
-from switches s join repositories p on p.id = s.repository_id where s.on_at is null order by s.off_at, p.id
-`
-
-type SwitchedOffRepositoriesRow struct {
-	ID       int64
-	Provider string
-	Owner    string
-	Name     string
-	OffAt    time.Time
-	OffBy    string
-	OffWhy   string
-}
-
-func (q *Queries) SwitchedOffRepositories(ctx context.Context) ([]SwitchedOffRepositoriesRow, error) {
-	rows, err := q.db.Query(ctx, switchedOffRepositories)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []SwitchedOffRepositoriesRow{}
-	for rows.Next() {
-		var i SwitchedOffRepositoriesRow
-		if err := rows.Scan(
-			&i.ID,
-			&i.Provider,
-			&i.Owner,
-			&i.Name,
-			&i.OffAt,
-			&i.OffBy,
-			&i.OffWhy,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
 }

@@ -7,10 +7,11 @@ from runs where runs.id = @run_id and runs.fence = @fence and runs.state = 'runn
 select fixes.* from fixes join runs on runs.id = fixes.run_id and runs.generation = fixes.generation where fixes.run_id = @run_id;
 
 -- name: ClaimPublication :one
--- One publisher at a time; whoever comes next carries on from the publication's row.
+-- One publisher at a time; whoever comes next carries on from the publication's row. A paused repository's fixes wait.
 update runs set state = 'publishing', fence = fence + 1, holder = @holder::text,
     lease_expires_at = now() + make_interval(secs => @ttl_seconds::float8), reason = '', last_trace = @trace_parent::text, updated_at = now()
 where id = @id and fence = @fence and state = 'fixed' and not_before <= now()
+  and not exists (select 1 from repository_settings s where s.repository_id = runs.repository_id and s.paused_at is not null)
 returning *;
 
 -- name: IntendPublication :one

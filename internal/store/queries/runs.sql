@@ -23,7 +23,7 @@ update runs set state = 'waiting', reason = @reason, not_before = now() + make_i
 where id = @id and fence = @fence and state = 'ready';
 
 -- name: ClaimRun :one
--- The rules are in the function: 00006_claim.sql.
+-- The rules are in the function: 00011_operations.sql.
 select * from claim_run(@id, @fence, @holder::text, @ttl_seconds::float8, @slot_limit::integer,
     @max_attempts::integer, @cooldown_seconds::float8, @base_backoff_seconds::float8, @max_backoff_seconds::float8);
 

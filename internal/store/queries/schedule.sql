@@ -9,7 +9,7 @@ insert into turns (repository_id, due)
 select p.id, w.due from repositories p cross join lateral (
     select r.not_before as due from runs r where r.repository_id = p.id and r.state = 'waiting' order by r.not_before, r.id limit 1) w
 where not exists (select 1 from turns t where t.repository_id = p.id and t.due <= greatest(w.due, now()))
-  and @slot_limit::bigint > (select count(*) from runs a where a.repository_id = p.id and a.state in ('ready', 'running'));
+  and repository_slots(p.id, @slot_limit::integer) > (select count(*) from runs a where a.repository_id = p.id and a.state in ('ready', 'running'));
 
 -- name: RingUnclaimed :many
 -- Rings again for runs whose doorbell nobody answered.
@@ -20,11 +20,12 @@ where id in (
 returning *;
 
 -- name: RingFixed :many
--- Rings for verified fixes that are due and that no publisher has taken.
+-- Rings for verified fixes that are due and that no publisher has taken, but not in repositories that are paused.
 update runs set rung_at = now(), rings = rings + 1, updated_at = now()
 where id in (
     select r.id from runs r where r.state = 'fixed' and r.not_before <= now()
       and (r.rung_at is null or r.rung_at < now() - make_interval(secs => @older_seconds::float8))
+      and not exists (select 1 from repository_settings s where s.repository_id = r.repository_id and s.paused_at is not null)
     order by r.not_before limit @max_rows for update skip locked)
 returning *;
 

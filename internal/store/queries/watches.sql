@@ -109,13 +109,6 @@ select s.* from switches s join runs r on r.repository_id = s.repository_id wher
 select exists (select 1 from switches s join repositories p on p.id = s.repository_id
     where p.provider = @provider and p.external_id = @external_id and s.on_at is null);
 
--- name: SwitchedOffRepositories :many
-select p.id, p.provider, p.owner, p.name, s.off_at, s.off_by, s.off_why
-from switches s join repositories p on p.id = s.repository_id where s.on_at is null order by s.off_at, p.id;
-
--- name: RepositoriesNamed :many
-select * from repositories where lower(owner) = lower(@owner::text) and lower(name) = lower(@name::text) order by id;
-
 -- name: Stats :many
 -- What became of the pull requests that were opened since a time, per repository and class of failure. The time to green
 -- is from the failure to its base being green after the merge.

@@ -1,0 +1,28 @@
+-- name: CountOpen :many
+-- The runs that have not ended, by state and reason. Each state has an index of its own.
+select state, reason, count(*)::bigint as count,
+    coalesce(extract(epoch from now() - min(created_at)), 0)::float8 as oldest_seconds
+from runs where state in ('waiting', 'ready', 'running', 'fixed', 'publishing')
+group by state, reason order by state, reason;
+
+-- name: CountBlockedSince :many
+select reason, count(*)::bigint as count from runs
+where state = 'blocked' and ended_at > now() - make_interval(secs => @seconds::float8) group by reason order by count desc, reason;
+
+-- name: OldestWaiting :many
+-- The run of each repository that has been waiting for longest.
+select r.id, r.reason, p.owner, p.name, extract(epoch from now() - r.created_at)::float8 as seconds
+from runs r join repositories p on p.id = r.repository_id
+where r.state = 'waiting' order by r.created_at, r.id limit @max_rows;
+
+-- name: CountPaused :one
+select count(*)::bigint from repository_settings where paused_at is not null;
+
+-- name: ServerClock :one
+select clock_timestamp()::timestamptz as now;
+
+-- name: ServerSettings :one
+-- Those of the server's settings that decide whether a commit outlives a power cut.
+select current_setting('fsync')::text as fsync, current_setting('synchronous_commit')::text as synchronous_commit,
+    current_setting('full_page_writes')::text as full_page_writes, current_setting('server_version_num')::integer as version,
+    (current_setting('is_superuser')::text = 'on')::bool as superuser;
