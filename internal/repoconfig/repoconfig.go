@@ -47,6 +47,7 @@ const (
 	BranchPR      = "pr"
 	BranchComment = "comment"
 )
+
 // Narrower says whether a mode is one, and allows less than another.
 func (m Mode) Narrower(than Mode) bool {
 	order := []Mode{ModeOff, ModeShadow, ModeSuggest, ModePR}
