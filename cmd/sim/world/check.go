@@ -33,6 +33,7 @@ type books struct {
 	busy      map[*proc]int
 	delivered []string
 	startable map[int64]time.Time
+	begun     map[string]time.Time // when a branch was first intended
 	told      map[string]limit     // what the forge told the publisher of a branch
 	limited   map[string]time.Time // the same, once the publisher has written it down
 }
@@ -67,7 +68,7 @@ func newBooks() books {
 		attempts: map[int64][]*attempt{}, fences: map[int64]int64{}, locks: map[string]belief{}, slots: map[string]map[string]time.Time{},
 		intents: map[string]db.Publication{}, verified: map[string]string{}, opened: map[string]int{}, lifted: map[string]bool{},
 		accepted: map[string]*accepted{}, dead: map[string]string{}, wake: map[*proc]func(){}, drain: map[*proc]func(){}, cancels: map[int64]cancelled{}, busy: map[*proc]int{},
-		startable: map[int64]time.Time{}, told: map[string]limit{}, limited: map[string]time.Time{},
+		startable: map[int64]time.Time{}, begun: map[string]time.Time{}, told: map[string]limit{}, limited: map[string]time.Time{},
 	}
 }
 
@@ -90,6 +91,9 @@ func (w *World) claimed(before db.Run, r store.Run, fence int64) {
 	row, running := w.store.Peek(r.ID)
 	if running > w.limits.PerRepository {
 		w.bad("I6", "%d runs of repository %d are active after the claim of run %d; the limit is %d", running, r.RepositoryID, r.ID, w.limits.PerRepository)
+	}
+	if w.seen.verified[genKey(r.ID, r.Generation)] != "" {
+		w.bad("I3", "run %d was worked on again, though it has its verified fix", r.ID)
 	}
 	made := 0
 	var last *attempt
@@ -189,7 +193,13 @@ func (w *World) forgetBeliefs() {
 	clear(w.seen.slots)
 }
 
-func (w *World) intended(p db.Publication) { w.seen.intents[p.Branch] = p }
+func (w *World) intended(p db.Publication) {
+	w.seen.intents[p.Branch] = p
+	if _, known := w.seen.begun[p.Branch]; !known {
+		w.seen.begun[p.Branch] = time.Now()
+		w.checkHour(p)
+	}
+}
 
 func (w *World) saved(id int64, f store.Fix) {
 	row, _ := w.store.Peek(id)
@@ -223,6 +233,7 @@ func (w *World) pullRequestOpened(branch string, pr forge.PullRequest) {
 	if w.seen.opened[key]++; w.seen.opened[key] > 1 {
 		w.bad("I2", "%s is pull request %d of run %d in generation %d", pr.URL, w.seen.opened[key], p.RunID, p.Generation)
 	}
+	w.checkOpen(pr)
 	if p.Fingerprint == "" {
 		return
 	}

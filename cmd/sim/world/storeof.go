@@ -213,6 +213,7 @@ func (s storeOf) GiveBackPublication(ctx context.Context, id, fence int64, g sto
 		err := s.p.w.store.GiveBackPublication(ctx, id, fence, g)
 		if err == nil {
 			s.p.w.heard(s.p, id)
+			s.p.w.putOff(g)
 		}
 		return err
 	})

@@ -20,6 +20,7 @@ import (
 	"github.com/sre-agent/sre-agent/cmd/sim/memstore"
 	"github.com/sre-agent/sre-agent/cmd/sim/memstream"
 	"github.com/sre-agent/sre-agent/internal/run"
+	"github.com/sre-agent/sre-agent/internal/store"
 	"github.com/sre-agent/sre-agent/internal/telemetry"
 	"github.com/sre-agent/sre-agent/streams"
 )
@@ -72,6 +73,7 @@ type knobs struct {
 	throttles  int
 	runners    int
 	publishers int
+	caps       store.Caps
 }
 
 func draw(r *rng) knobs {
@@ -143,6 +145,8 @@ func newWorld(o Options) *World {
 	}
 	r := w.root.child("knobs", 0)
 	w.knobs = draw(&r)
+	r = w.root.child("restraint", 0)
+	w.restrain(&r)
 	w.store = memstore.New(time.Now, o.Off)
 	w.redis = memlease.New(func() time.Time { return time.Now().Add(w.skew) }, o.Off)
 	w.forge.Bad = func(format string, args ...any) { w.bad("I2", format, args...) }
@@ -244,6 +248,7 @@ func (w *World) settle() {
 			return
 		}
 		w.mu.Lock()
+		w.relieve()
 		open, done := w.unfinished()
 		late := time.Since(w.start) > w.faultPhase+calmLimit
 		if late && !done {
