@@ -36,6 +36,8 @@ const (
 	StoreIntent Name = "store.intent"
 	// StoreCaps counts a repository's pull requests before another one is begun.
 	StoreCaps Name = "store.caps"
+	// StoreIncident keeps one open publication per incident.
+	StoreIncident Name = "store.incident"
 	// StoreResume gives a run that was put off with its fix to the publisher, not to the pipeline.
 	StoreResume Name = "store.resume"
 	// StoreDigest keeps the diff that was verified.
@@ -69,6 +71,6 @@ func All() []Name {
 	return []Name{
 		StoreFence, StoreLimit, StoreRest, StoreAttempts, StoreRunKey, StoreDeliveryID, StoreFingerprint, StoreRefusals, StoreTakeBack,
 		StoreRingAgain, StoreRingFixed, StoreIntent, StoreDigest, LockHolder, LockToken, SlotLimit, StreamRedeliver, StreamMover, ForgeFind,
-		ForgeLease, HeartbeatLost, StoreTurn, ForgeLimit, StoreCaps, StoreResume,
+		ForgeLease, HeartbeatLost, StoreTurn, ForgeLimit, StoreCaps, StoreResume, StoreIncident,
 	}
 }

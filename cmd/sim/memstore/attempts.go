@@ -124,7 +124,7 @@ func (s *Store) SaveFix(_ context.Context, id, fence int64, f store.Fix) error {
 		diff = append([]byte("tampered "), diff...)
 	}
 	s.fixes[key] = &db.Fix{
-		RunID: id, Generation: r.Generation, Fence: r.Fence, BaseCommit: f.BaseCommit, Diff: diff, Digest: f.Digest, Fixer: f.Fixer, Title: f.Title,
+		RunID: id, Generation: r.Generation, Fence: r.Fence, BaseCommit: f.BaseCommit, Diff: diff, Digest: f.Digest, Fixer: f.Fixer, Title: f.Title, Trouble: f.Trouble,
 		Evidence: a.Evidence, CreatedAt: now,
 	}
 	if s.off[guard.StoreDigest] {

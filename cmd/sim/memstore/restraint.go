@@ -22,7 +22,7 @@ func live(p *db.Publication) bool {
 func (s *Store) restrain(r *db.Run, fingerprint string, i store.Intent) error {
 	now := s.now()
 	for _, p := range s.pubs {
-		if i.Incident != "" && p.Incident == i.Incident && p.RunID != r.ID && live(p) && p.CreatedAt.After(now.Add(-micros(i.Window))) &&
+		if s.off.On(guard.StoreIncident) && i.Incident != "" && p.Incident == i.Incident && p.RunID != r.ID && live(p) && p.CreatedAt.After(now.Add(-micros(i.Window))) &&
 			(p.Fingerprint == "" || p.Fingerprint != fingerprint) && !slices.Contains(i.Caps.Gone, p.RunID) {
 			return &store.IncidentError{Holder: *p}
 		}

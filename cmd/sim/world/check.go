@@ -198,6 +198,7 @@ func (w *World) intended(p db.Publication) {
 	if _, known := w.seen.begun[p.Branch]; !known {
 		w.seen.begun[p.Branch] = time.Now()
 		w.checkHour(p)
+		w.checkIncident(p)
 	}
 }
 

@@ -59,7 +59,7 @@ func (p *proc) serve() {
 	case "publisher":
 		s := &publisher.Service{
 			Store: st, Target: target(p), Git: gitOf{p}, Settings: gitOf{p}, Review: review{p}, Events: bell{p}, Counters: w.Counters, Log: w.log, Holder: p.name, TTL: w.ttl,
-			Redact: func(s string) string { return s }, Caps: w.caps,
+			Redact: func(s string) string { return s }, Caps: w.caps, Incidents: w.incidents,
 		}
 		work(1+p.rng.child("workers", 0).pickN(2), streams.Fixes, s.Handle, nats, pg)
 	}

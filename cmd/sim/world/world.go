@@ -74,6 +74,7 @@ type knobs struct {
 	runners    int
 	publishers int
 	caps       store.Caps
+	incidents  time.Duration
 }
 
 func draw(r *rng) knobs {

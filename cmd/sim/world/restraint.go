@@ -10,13 +10,16 @@ import (
 	"github.com/sre-agent/sre-agent/internal/store/db"
 )
 
-// restrain draws the caps, low enough to be reached.
+// restrain draws the caps, low enough to be reached, and for how long a pull request stands for its incident.
 func (w *World) restrain(r *rng) {
 	if r.chance(0.4) {
 		w.caps.Open = r.in(1, 3)
 	}
 	if r.chance(0.2) {
 		w.caps.PerHour = r.in(2, 4)
+	}
+	if r.chance(0.5) {
+		w.incidents = r.dur(20*time.Second, 2*time.Hour)
 	}
 }
 
@@ -51,6 +54,35 @@ func (w *World) checkHour(p db.Publication) {
 	if n > w.caps.PerHour {
 		w.bad("I8", "the intent of run %d is number %d of repository %d within an hour; the cap is %d", p.RunID, n, p.RepositoryID, w.caps.PerHour)
 	}
+}
+
+// checkIncident checks that no pull request of the same incident, elsewhere, is open or on its way when one is begun.
+func (w *World) checkIncident(p db.Publication) {
+	if p.Incident == "" {
+		return
+	}
+	for _, other := range w.store.Dump().Publications {
+		standing := other.State != store.PubRefused && other.PrState == store.PRNone
+		for _, pr := range w.pulls(other.Branch) {
+			standing = standing || pr.Ours && pr.State == forge.Open && !pr.Reopened
+		}
+		same := other.Incident == p.Incident && other.RunID != p.RunID && (p.Fingerprint == "" || other.Fingerprint != p.Fingerprint)
+		if same && standing && time.Since(w.seen.begun[other.Branch]) < w.incidents-slack {
+			w.bad("I8", "a pull request of run %d was begun, though that of run %d stands for the same incident", p.RunID, other.RunID)
+		}
+	}
+}
+
+// pulls are the pull requests of a branch.
+func (w *World) pulls(branch string) (out []*memforge.PullRequest) {
+	for _, r := range w.forge.Repos() {
+		for _, pr := range r.Pulls {
+			if pr.HeadRef == branch {
+				out = append(out, pr)
+			}
+		}
+	}
+	return out
 }
 
 // putOff counts how often a fix was put off, so that a reader sees that the caps are reached.
