@@ -38,6 +38,12 @@ const (
 	StoreCaps Name = "store.caps"
 	// StoreIncident keeps one open publication per incident.
 	StoreIncident Name = "store.incident"
+	// StorePaused starts and publishes nothing in a repository that is paused.
+	StorePaused Name = "store.paused"
+	// StoreMode tells the mode that operators have set for a repository.
+	StoreMode Name = "store.mode"
+	// StoreSwitch knows that a repository is switched off.
+	StoreSwitch Name = "store.switch"
 	// StoreResume gives a run that was put off with its fix to the publisher, not to the pipeline.
 	StoreResume Name = "store.resume"
 	// StoreDigest keeps the diff that was verified.

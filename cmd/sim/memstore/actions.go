@@ -120,12 +120,25 @@ type Dump struct {
 	Suggestions  []db.Suggestion
 	Refusals     []db.Refusal
 	Actions      []db.Action
+	Repositories []RepositoryDump
+	Operations   []db.Operation
+	Switches     []db.Switch
+}
+
+// RepositoryDump is a repository with what operators have set for it.
+type RepositoryDump struct {
+	db.Repository
+	store.RepositorySettings
 }
 
 // Dump returns all that is recorded.
 func (s *Store) Dump() Dump {
 	defer s.lock()()
 	d := Dump{Runs: all(s.runs), Deliveries: all(s.deliveries), Attempts: all(s.attempts), Publications: all(s.pubs), Actions: slices.Clone(s.actions)}
+	d.Operations, d.Switches = slices.Clone(s.operations), all(s.switches)
+	for _, p := range s.repos {
+		d.Repositories = append(d.Repositories, RepositoryDump{*p, s.settings[p.ID]})
+	}
 	for _, n := range s.suggestions {
 		d.Suggestions = append(d.Suggestions, *n)
 	}
