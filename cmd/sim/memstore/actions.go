@@ -172,3 +172,12 @@ func (s *Store) Len() int {
 	defer s.lock()()
 	return len(s.runs)
 }
+
+// Repositories are the ids of the repositories.
+func (s *Store) Repositories() (ids []int64) {
+	defer s.lock()()
+	for _, p := range s.repos {
+		ids = append(ids, p.ID)
+	}
+	return ids
+}

@@ -33,6 +33,7 @@ type books struct {
 	busy      map[*proc]int
 	delivered []string
 	startable map[int64]time.Time
+	paused    map[int64]bool       // repositories that are paused
 	begun     map[string]time.Time // when a branch was first intended
 	told      map[string]limit     // what the forge told the publisher of a branch
 	limited   map[string]time.Time // the same, once the publisher has written it down
@@ -68,7 +69,7 @@ func newBooks() books {
 		attempts: map[int64][]*attempt{}, fences: map[int64]int64{}, locks: map[string]belief{}, slots: map[string]map[string]time.Time{},
 		intents: map[string]db.Publication{}, verified: map[string]string{}, opened: map[string]int{}, lifted: map[string]bool{},
 		accepted: map[string]*accepted{}, dead: map[string]string{}, wake: map[*proc]func(){}, drain: map[*proc]func(){}, cancels: map[int64]cancelled{}, busy: map[*proc]int{},
-		startable: map[int64]time.Time{}, begun: map[string]time.Time{}, told: map[string]limit{}, limited: map[string]time.Time{},
+		startable: map[int64]time.Time{}, paused: map[int64]bool{}, begun: map[string]time.Time{}, told: map[string]limit{}, limited: map[string]time.Time{},
 	}
 }
 
@@ -88,6 +89,7 @@ func (w *World) wrote(what string, before db.Run, fence int64) {
 // claimed checks a claim that was accepted: I3, I4, I5 and I6.
 func (w *World) claimed(before db.Run, r store.Run, fence int64) {
 	w.wrote("claim", before, fence)
+	w.checkPaused("claimed", r)
 	row, running := w.store.Peek(r.ID)
 	if running > w.limits.PerRepository {
 		w.bad("I6", "%d runs of repository %d are active after the claim of run %d; the limit is %d", running, r.RepositoryID, r.ID, w.limits.PerRepository)

@@ -47,7 +47,11 @@ func (s storeOf) SetCheckpoint(ctx context.Context, name string, position int64)
 }
 
 func (s storeOf) RingDue(ctx context.Context, perRepository int, n int32) ([]store.Run, error) {
-	return call(ctx, s.p, op{dep: pg, name: "ring due"}, func() ([]store.Run, error) { return s.p.w.store.RingDue(ctx, perRepository, n) })
+	return call(ctx, s.p, op{dep: pg, name: "ring due"}, func() ([]store.Run, error) {
+		rung, err := s.p.w.store.RingDue(ctx, perRepository, n)
+		s.p.w.checkPaused("rung", rung...)
+		return rung, err
+	})
 }
 
 func (s storeOf) MendTurns(ctx context.Context, perRepository int) (int64, error) {
@@ -59,7 +63,11 @@ func (s storeOf) RingAgain(ctx context.Context, older time.Duration, n int32) ([
 }
 
 func (s storeOf) RingFixed(ctx context.Context, older time.Duration, n int32) ([]store.Run, error) {
-	return call(ctx, s.p, op{dep: pg, name: "ring fixed"}, func() ([]store.Run, error) { return s.p.w.store.RingFixed(ctx, older, n) })
+	return call(ctx, s.p, op{dep: pg, name: "ring fixed"}, func() ([]store.Run, error) {
+		rung, err := s.p.w.store.RingFixed(ctx, older, n)
+		s.p.w.checkPaused("rung for its fix", rung...)
+		return rung, err
+	})
 }
 
 func (s storeOf) TakeBack(ctx context.Context, limits run.Limits, n int32) ([]store.Run, error) {
@@ -94,6 +102,7 @@ func (s storeOf) ClaimPublication(ctx context.Context, id, fence int64, holder s
 		claimed, refused, err = s.p.w.store.ClaimPublication(ctx, id, fence, holder, ttl)
 		if err == nil && refused == "" {
 			s.p.w.wrote("claim publication", before, fence)
+			s.p.w.checkPaused("taken up for publishing", claimed)
 			s.p.w.forgetLimit(claimed)
 		}
 		return err

@@ -233,6 +233,7 @@ func (w *World) play() {
 	w.act("generator", w.generate)
 	w.act("people", w.livePeople)
 	w.act("operator", w.operate)
+	w.act("owner", w.own)
 	w.act("chaos", w.chaos)
 	w.rest(w.faultPhase)
 	w.mu.Lock()

@@ -1,0 +1,61 @@
+package world
+
+import (
+	"context"
+	"time"
+
+	"github.com/sre-agent/sre-agent/internal/store"
+)
+
+var theOwner = store.Actor{Who: "owner", Why: "because"}
+
+// own is what the owners of repositories set, in the middle of things; and what they take back once it is calm.
+func (w *World) own(r *rng, until time.Time) {
+	if r.chance(0.5) {
+		return // these owners have nothing to say
+	}
+	for w.nap(r.dur(time.Second, 20*time.Second), until) {
+		w.mu.Lock()
+		for _, id := range w.store.Repositories() {
+			if r.chance(0.5) {
+				w.pause(id, !w.seen.paused[id])
+			}
+		}
+		w.mu.Unlock()
+	}
+	const late = 2 * time.Minute
+	if !w.nap(time.Until(until)+r.dur(0, late), until.Add(2*late)) {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, id := range w.store.Repositories() {
+		w.pause(id, false)
+	}
+}
+
+func (w *World) pause(id int64, paused bool) {
+	if w.seen.paused[id] == paused {
+		return
+	}
+	operation, at := store.OpResume, (*time.Time)(nil)
+	if paused {
+		now := time.Now()
+		operation, at = store.OpPause, &now
+	}
+	_, _, err := w.store.ChangeRepository(context.Background(), id, operation, theOwner, func(s *store.RepositorySettings) { s.PausedAt = at })
+	w.tracef("owner: %s of repository %d: %v", operation, id, err)
+	if err == nil {
+		w.seen.paused[id] = paused
+		w.result.Ends[operation]++
+	}
+}
+
+// checkPaused checks that a repository that is paused starts nothing and has nothing published.
+func (w *World) checkPaused(what string, runs ...store.Run) {
+	for _, r := range runs {
+		if w.seen.paused[r.RepositoryID] {
+			w.bad("I8", "run %d was %s while its repository is paused", r.ID, what)
+		}
+	}
+}
