@@ -34,6 +34,8 @@ type books struct {
 	delivered []string
 	startable map[int64]time.Time
 	paused    map[int64]bool       // repositories that are paused
+	shut      map[int64]time.Time  // since when a repository wants no pull request
+	taken     map[int64]time.Time  // when a run was last taken up for publishing
 	begun     map[string]time.Time // when a branch was first intended
 	told      map[string]limit     // what the forge told the publisher of a branch
 	limited   map[string]time.Time // the same, once the publisher has written it down
@@ -69,7 +71,7 @@ func newBooks() books {
 		attempts: map[int64][]*attempt{}, fences: map[int64]int64{}, locks: map[string]belief{}, slots: map[string]map[string]time.Time{},
 		intents: map[string]db.Publication{}, verified: map[string]string{}, opened: map[string]int{}, lifted: map[string]bool{},
 		accepted: map[string]*accepted{}, dead: map[string]string{}, wake: map[*proc]func(){}, drain: map[*proc]func(){}, cancels: map[int64]cancelled{}, busy: map[*proc]int{},
-		startable: map[int64]time.Time{}, paused: map[int64]bool{}, begun: map[string]time.Time{}, told: map[string]limit{}, limited: map[string]time.Time{},
+		startable: map[int64]time.Time{}, paused: map[int64]bool{}, shut: map[int64]time.Time{}, taken: map[int64]time.Time{}, begun: map[string]time.Time{}, told: map[string]limit{}, limited: map[string]time.Time{},
 	}
 }
 
@@ -199,6 +201,7 @@ func (w *World) intended(p db.Publication) {
 	w.seen.intents[p.Branch] = p
 	if _, known := w.seen.begun[p.Branch]; !known {
 		w.seen.begun[p.Branch] = time.Now()
+		w.checkShut(p)
 		w.checkHour(p)
 		w.checkIncident(p)
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/sre-agent/sre-agent/internal/store"
+	"github.com/sre-agent/sre-agent/internal/store/db"
 )
 
 var theOwner = store.Actor{Who: "owner", Why: "because"}
@@ -17,8 +18,11 @@ func (w *World) own(r *rng, until time.Time) {
 	for w.nap(r.dur(time.Second, 20*time.Second), until) {
 		w.mu.Lock()
 		for _, id := range w.store.Repositories() {
-			if r.chance(0.5) {
+			switch r.n(4) {
+			case 0, 1:
 				w.pause(id, !w.seen.paused[id])
+			case 2:
+				w.narrow(id, pick(r, []string{"", "", "shadow", "pr"}))
 			}
 		}
 		w.mu.Unlock()
@@ -31,6 +35,26 @@ func (w *World) own(r *rng, until time.Time) {
 	defer w.mu.Unlock()
 	for _, id := range w.store.Repositories() {
 		w.pause(id, false)
+	}
+}
+
+// narrow sets a repository's mode.
+func (w *World) narrow(id int64, mode string) {
+	_, _, err := w.store.ChangeRepository(context.Background(), id, store.OpMode, theOwner, func(s *store.RepositorySettings) { s.Mode = mode })
+	w.tracef("owner: mode of repository %d is %q: %v", id, mode, err)
+	switch {
+	case err != nil:
+	case mode != "shadow":
+		delete(w.seen.shut, id)
+	case w.seen.shut[id].IsZero():
+		w.seen.shut[id] = time.Now()
+	}
+}
+
+// checkShut checks that what is taken up for publishing after its repository wanted no pull requests any more gets none.
+func (w *World) checkShut(p db.Publication) {
+	if since, shut := w.seen.shut[p.RepositoryID]; shut && w.seen.taken[p.RunID].After(since) {
+		w.bad("I8", "a pull request of run %d was begun; its repository has wanted none for %s", p.RunID, time.Since(since))
 	}
 }
 

@@ -103,6 +103,7 @@ func (s storeOf) ClaimPublication(ctx context.Context, id, fence int64, holder s
 		if err == nil && refused == "" {
 			s.p.w.wrote("claim publication", before, fence)
 			s.p.w.checkPaused("taken up for publishing", claimed)
+			s.p.w.seen.taken[id] = time.Now()
 			s.p.w.forgetLimit(claimed)
 		}
 		return err
@@ -198,9 +199,10 @@ func (s storeOf) SwitchedOff(ctx context.Context, id int64) (*db.Switch, error) 
 	return nil, s.p.step(ctx, op{dep: pg, name: fmt.Sprint("switch of run ", id)}, func() error { return nil })
 }
 
-// RepositoryMode is never set here.
 func (s storeOf) RepositoryMode(ctx context.Context, repository int64) (string, error) {
-	return "", s.p.step(ctx, op{dep: pg, name: fmt.Sprint("mode of repository ", repository)}, func() error { return nil })
+	return call(ctx, s.p, op{dep: pg, name: fmt.Sprint("mode of repository ", repository)}, func() (string, error) {
+		return s.p.w.store.RepositoryMode(ctx, repository)
+	})
 }
 
 func (s storeOf) ClosedPublications(ctx context.Context, fingerprint string, n int32) ([]db.Publication, error) {
