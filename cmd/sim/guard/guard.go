@@ -78,6 +78,6 @@ func All() []Name {
 		StoreFence, StoreLimit, StoreRest, StoreAttempts, StoreRunKey, StoreDeliveryID, StoreFingerprint, StoreRefusals, StoreTakeBack,
 		StoreRingAgain, StoreRingFixed, StoreIntent, StoreDigest, LockHolder, LockToken, SlotLimit, StreamRedeliver, StreamMover, ForgeFind,
 		ForgeLease, HeartbeatLost, StoreTurn, ForgeLimit, StoreCaps, StoreResume, StoreIncident,
-		StorePaused, StoreMode,
+		StorePaused, StoreMode, StoreSwitch,
 	}
 }

@@ -35,6 +35,7 @@ type books struct {
 	startable map[int64]time.Time
 	paused    map[int64]bool       // repositories that are paused
 	shut      map[int64]time.Time  // since when a repository wants no pull request
+	off       map[int64]time.Time  // since when a repository is switched off
 	taken     map[int64]time.Time  // when a run was last taken up for publishing
 	begun     map[string]time.Time // when a branch was first intended
 	told      map[string]limit     // what the forge told the publisher of a branch
@@ -71,7 +72,7 @@ func newBooks() books {
 		attempts: map[int64][]*attempt{}, fences: map[int64]int64{}, locks: map[string]belief{}, slots: map[string]map[string]time.Time{},
 		intents: map[string]db.Publication{}, verified: map[string]string{}, opened: map[string]int{}, lifted: map[string]bool{},
 		accepted: map[string]*accepted{}, dead: map[string]string{}, wake: map[*proc]func(){}, drain: map[*proc]func(){}, cancels: map[int64]cancelled{}, busy: map[*proc]int{},
-		startable: map[int64]time.Time{}, paused: map[int64]bool{}, shut: map[int64]time.Time{}, taken: map[int64]time.Time{}, begun: map[string]time.Time{}, told: map[string]limit{}, limited: map[string]time.Time{},
+		startable: map[int64]time.Time{}, paused: map[int64]bool{}, shut: map[int64]time.Time{}, off: map[int64]time.Time{}, taken: map[int64]time.Time{}, begun: map[string]time.Time{}, told: map[string]limit{}, limited: map[string]time.Time{},
 	}
 }
 
@@ -148,6 +149,9 @@ func (w *World) acted(p *proc, r store.Run) {
 	// A person's cancel is heard at the next heartbeat; until somebody else has claimed, nobody shares the run.
 	if c, ok := w.seen.cancels[r.ID]; ok && c.fence == r.Fence && c.claims == len(w.seen.attempts[r.ID]) && time.Since(c.at) < w.ttl {
 		return
+	}
+	if since, off := w.seen.off[r.RepositoryID]; off && r.AttemptStartedAt.After(since) {
+		w.bad("I8", "%s acted on run %d, and its repository had been switched off for %s when it began", p.name, r.ID, r.AttemptStartedAt.Sub(since))
 	}
 	if row.Fence != r.Fence || run.State(row.State) != run.Running {
 		w.bad("I4", "%s acted on run %d with fence %d, believing that it holds it; the row is %s with fence %d", p.name, r.ID, r.Fence, row.State, row.Fence)

@@ -267,6 +267,13 @@ type pipeline struct{ p *proc }
 // Execute is runner.Pipeline's.
 func (l pipeline) Execute(ctx context.Context, r store.Run) runner.Result {
 	p, w := l.p, l.p.w
+	off, err := (storeOf{p}).SwitchedOff(ctx, r.ID)
+	if err != nil {
+		return runner.Result{Err: err}
+	}
+	if off != nil {
+		return runner.Result{State: run.Blocked, Reason: store.ReasonRepositoryOff, Explanation: "the repository was switched off"}
+	}
 	own := w.root.child(r.RunKey, uint64(r.Fence)<<8+uint64(r.Generation))
 	acts := own.in(1, 4)
 	kind := own.n(20)

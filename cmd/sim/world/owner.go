@@ -23,6 +23,10 @@ func (w *World) own(r *rng, until time.Time) {
 				w.pause(id, !w.seen.paused[id])
 			case 2:
 				w.narrow(id, pick(r, []string{"", "", "shadow", "pr"}))
+			case 3:
+				if _, off := w.seen.off[id]; off || r.chance(0.2) {
+					w.switchTo(id, off)
+				}
 			}
 		}
 		w.mu.Unlock()
@@ -35,6 +39,28 @@ func (w *World) own(r *rng, until time.Time) {
 	defer w.mu.Unlock()
 	for _, id := range w.store.Repositories() {
 		w.pause(id, false)
+	}
+}
+
+// switchTo switches a repository on or off. What was left off when it becomes calm stays so.
+func (w *World) switchTo(id int64, on bool) {
+	changed, err := w.store.Switch(context.Background(), id, on, theOwner)
+	w.tracef("owner: repository %d is switched on %t: %t, %v", id, on, changed, err)
+	switch {
+	case err != nil || !changed:
+	case on:
+		delete(w.seen.off, id)
+	default:
+		w.seen.off[id] = time.Now()
+		w.result.Ends["repository.off"]++
+	}
+}
+
+// checkOn checks that no run is made for a repository that is switched off.
+func (w *World) checkOn(id int64) {
+	row, err := w.store.Run(w.ctx, id)
+	if since, off := w.seen.off[row.RepositoryID]; err == nil && off {
+		w.bad("I1", "run %d was made for a repository that has been switched off for %s", id, time.Since(since))
 	}
 }
 
@@ -51,10 +77,13 @@ func (w *World) narrow(id int64, mode string) {
 	}
 }
 
-// checkShut checks that what is taken up for publishing after its repository wanted no pull requests any more gets none.
+// checkShut checks that what is taken up for publishing after its repository wanted no pull requests any more, or was
+// switched off, gets none.
 func (w *World) checkShut(p db.Publication) {
-	if since, shut := w.seen.shut[p.RepositoryID]; shut && w.seen.taken[p.RunID].After(since) {
-		w.bad("I8", "a pull request of run %d was begun; its repository has wanted none for %s", p.RunID, time.Since(since))
+	for _, since := range []time.Time{w.seen.shut[p.RepositoryID], w.seen.off[p.RepositoryID]} {
+		if !since.IsZero() && w.seen.taken[p.RunID].After(since) {
+			w.bad("I8", "a pull request of run %d was begun; its repository has wanted none for %s", p.RunID, time.Since(since))
+		}
 	}
 }
 

@@ -19,7 +19,11 @@ func (s storeOf) RecordEnd(ctx context.Context, d store.Delivery, outcome, reaso
 
 func (s storeOf) RecordFailure(ctx context.Context, d store.Delivery, f ci.Failure, start store.Start, traceParent string) (store.Record, error) {
 	return call(ctx, s.p, op{dep: pg, name: "record " + d.ID}, func() (store.Record, error) {
-		return s.p.w.store.RecordFailure(ctx, d, f, start, traceParent)
+		rec, err := s.p.w.store.RecordFailure(ctx, d, f, start, traceParent)
+		if err == nil && rec.Outcome == store.OutcomeRun && !rec.Known {
+			s.p.w.checkOn(rec.RunID)
+		}
+		return rec, err
 	})
 }
 
@@ -194,9 +198,8 @@ func (s storeOf) Refused(ctx context.Context, fingerprint string) (string, error
 	return call(ctx, s.p, op{dep: pg, name: "refused"}, func() (string, error) { return s.p.w.store.Refused(ctx, fingerprint) })
 }
 
-// SwitchedOff is never so here: nobody switches a repository off.
 func (s storeOf) SwitchedOff(ctx context.Context, id int64) (*db.Switch, error) {
-	return nil, s.p.step(ctx, op{dep: pg, name: fmt.Sprint("switch of run ", id)}, func() error { return nil })
+	return call(ctx, s.p, op{dep: pg, name: fmt.Sprint("switch of run ", id)}, func() (*db.Switch, error) { return s.p.w.store.SwitchedOff(ctx, id) })
 }
 
 func (s storeOf) RepositoryMode(ctx context.Context, repository int64) (string, error) {
