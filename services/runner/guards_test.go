@@ -22,6 +22,7 @@ import (
 	"github.com/sre-agent/sre-agent/internal/sandbox"
 	"github.com/sre-agent/sre-agent/internal/scan"
 	"github.com/sre-agent/sre-agent/internal/store"
+	"github.com/sre-agent/sre-agent/internal/store/db"
 	"github.com/sre-agent/sre-agent/internal/telemetry"
 )
 
@@ -150,6 +151,28 @@ func TestTheSettingsAreTheBaseBranchs(t *testing.T) {
 	}
 	if w.settings.Mode != repoconfig.ModeOff {
 		t.Errorf("the failing commit's settings were read: mode %s", w.settings.Mode)
+	}
+}
+
+// off is a repository that a person has switched off.
+type off struct{}
+
+func (off) RepositoryMode(context.Context, int64) (string, error) { return "", nil }
+
+func (off) SwitchedOff(context.Context, int64) (*db.Switch, error) {
+	return &db.Switch{OffBy: "ada", OffWhy: "enough"}, nil
+}
+
+// unreadable are logs that nobody can read.
+type unreadable struct{ Logs }
+
+func (unreadable) Readable(ci.Failure) error { return fault.Permf("no_log", "nobody can read it") }
+
+func TestARunWhoseRepositoryWasSwitchedOffIsNotWorkedOnAgain(t *testing.T) {
+	p, w, _ := bench(t, stand{})
+	p.Modes, p.Logs = off{}, unreadable{}
+	if got := try(t, w, p.readContext); got != store.ReasonRepositoryOff {
+		t.Errorf("a repository that is off: the context says %q", got)
 	}
 }
 

@@ -14,6 +14,9 @@ import (
 	"github.com/sre-agent/sre-agent/internal/patch"
 	"github.com/sre-agent/sre-agent/internal/policy"
 	"github.com/sre-agent/sre-agent/internal/repoconfig"
+	"github.com/sre-agent/sre-agent/internal/run"
+	"github.com/sre-agent/sre-agent/internal/store"
+	"github.com/sre-agent/sre-agent/internal/store/db"
 )
 
 const (
@@ -30,6 +33,9 @@ const (
 // readContext fetches the code, the repository's settings and the failed job's log.
 func (p *FixPipeline) readContext(ctx context.Context, w *work) error {
 	f := w.run.Failure
+	if err := p.switchedOn(ctx, w); err != nil {
+		return err
+	}
 	if err := p.Logs.Readable(f); err != nil {
 		return err
 	}
@@ -71,9 +77,26 @@ func allowed(f ci.Failure, settings *repoconfig.Config) error {
 	return nil
 }
 
-// Modes says what operators have set for a repository: a mode, or "".
+// Modes says what people have set for a repository: a mode, or ""; and who switched it off, or nil.
 type Modes interface {
 	RepositoryMode(ctx context.Context, repositoryID int64) (string, error)
+	SwitchedOff(ctx context.Context, runID int64) (*db.Switch, error)
+}
+
+// switchedOn ends a run that crashed, was handed back or was asked for again, and whose repository was switched off
+// meanwhile. Those that had only been waiting were ended by the switch itself.
+func (p *FixPipeline) switchedOn(ctx context.Context, w *work) error {
+	if p.Modes == nil {
+		return nil
+	}
+	by, err := p.Modes.SwitchedOff(ctx, w.run.ID)
+	if err != nil {
+		return err
+	}
+	if by != nil {
+		return &settled{run.Blocked, fault.Permf(store.ReasonRepositoryOff, "the repository was switched off by %s: %s", by.OffBy, by.OffWhy)}
+	}
+	return nil
 }
 
 // narrowMode lets the operators' mode stand where it allows less than the repository's own.

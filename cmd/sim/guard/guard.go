@@ -34,6 +34,18 @@ const (
 	ForgeLimit Name = "forge.limit"
 	// StoreIntent hands the first try's intent to the next one, unchanged.
 	StoreIntent Name = "store.intent"
+	// StoreCaps counts a repository's pull requests before another one is begun.
+	StoreCaps Name = "store.caps"
+	// StoreIncident keeps one open publication per incident.
+	StoreIncident Name = "store.incident"
+	// StorePaused starts and publishes nothing in a repository that is paused.
+	StorePaused Name = "store.paused"
+	// StoreMode tells the mode that operators have set for a repository.
+	StoreMode Name = "store.mode"
+	// StoreSwitch knows that a repository is switched off.
+	StoreSwitch Name = "store.switch"
+	// StoreResume gives a run that was put off with its fix to the publisher, not to the pipeline.
+	StoreResume Name = "store.resume"
 	// StoreDigest keeps the diff that was verified.
 	StoreDigest Name = "store.digest"
 	// LockHolder gives a lock to one token at a time.
@@ -65,6 +77,7 @@ func All() []Name {
 	return []Name{
 		StoreFence, StoreLimit, StoreRest, StoreAttempts, StoreRunKey, StoreDeliveryID, StoreFingerprint, StoreRefusals, StoreTakeBack,
 		StoreRingAgain, StoreRingFixed, StoreIntent, StoreDigest, LockHolder, LockToken, SlotLimit, StreamRedeliver, StreamMover, ForgeFind,
-		ForgeLease, HeartbeatLost, StoreTurn, ForgeLimit,
+		ForgeLease, HeartbeatLost, StoreTurn, ForgeLimit, StoreCaps, StoreResume, StoreIncident,
+		StorePaused, StoreMode, StoreSwitch,
 	}
 }

@@ -120,12 +120,25 @@ type Dump struct {
 	Suggestions  []db.Suggestion
 	Refusals     []db.Refusal
 	Actions      []db.Action
+	Repositories []RepositoryDump
+	Operations   []db.Operation
+	Switches     []db.Switch
+}
+
+// RepositoryDump is a repository with what operators have set for it.
+type RepositoryDump struct {
+	db.Repository
+	store.RepositorySettings
 }
 
 // Dump returns all that is recorded.
 func (s *Store) Dump() Dump {
 	defer s.lock()()
 	d := Dump{Runs: all(s.runs), Deliveries: all(s.deliveries), Attempts: all(s.attempts), Publications: all(s.pubs), Actions: slices.Clone(s.actions)}
+	d.Operations, d.Switches = slices.Clone(s.operations), all(s.switches)
+	for _, p := range s.repos {
+		d.Repositories = append(d.Repositories, RepositoryDump{*p, s.settings[p.ID]})
+	}
 	for _, n := range s.suggestions {
 		d.Suggestions = append(d.Suggestions, *n)
 	}
@@ -158,4 +171,13 @@ func (s *Store) Peek(id int64) (r db.Run, running int) {
 func (s *Store) Len() int {
 	defer s.lock()()
 	return len(s.runs)
+}
+
+// Repositories are the ids of the repositories.
+func (s *Store) Repositories() (ids []int64) {
+	defer s.lock()()
+	for _, p := range s.repos {
+		ids = append(ids, p.ID)
+	}
+	return ids
 }

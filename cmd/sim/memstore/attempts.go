@@ -28,7 +28,7 @@ func (s *Store) ClaimRun(_ context.Context, c store.Claim) (claimed store.Run, r
 	if err != nil {
 		return store.Run{}, store.RefusedStale, nil // as the real one: an unknown run is a stale doorbell
 	}
-	if s.off.On(guard.StoreLimit) && s.count(r.RepositoryID, run.Running) >= c.Limits.PerRepository {
+	if s.off.On(guard.StoreLimit) && s.count(r.RepositoryID, run.Running) >= s.slots(r.RepositoryID, c.Limits.PerRepository) {
 		return store.Run{}, store.RefusedNoSlot, nil
 	}
 	if s.held(c.RunID, c.Fence, run.Ready) == nil || !s.mayStart(r, c.Limits) {
@@ -124,7 +124,7 @@ func (s *Store) SaveFix(_ context.Context, id, fence int64, f store.Fix) error {
 		diff = append([]byte("tampered "), diff...)
 	}
 	s.fixes[key] = &db.Fix{
-		RunID: id, Generation: r.Generation, Fence: r.Fence, BaseCommit: f.BaseCommit, Diff: diff, Digest: f.Digest, Fixer: f.Fixer, Title: f.Title,
+		RunID: id, Generation: r.Generation, Fence: r.Fence, BaseCommit: f.BaseCommit, Diff: diff, Digest: f.Digest, Fixer: f.Fixer, Title: f.Title, Trouble: f.Trouble,
 		Evidence: a.Evidence, CreatedAt: now,
 	}
 	if s.off[guard.StoreDigest] {

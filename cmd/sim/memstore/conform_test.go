@@ -51,7 +51,12 @@ const dump = `select 'run ' || run_key || ' ' || state || '(' || reason || ') fe
 	union all select 'delivery ' || delivery_id || ' ' || outcome || '(' || deliveries.reason || ') ' || coalesce(run_key, '-')
 		from deliveries left join runs on runs.id = run_id
 	union all select 'refusal ' || refusals.fingerprint || ' ' || run_key || ' ' || pr_url || ' ' || (lifted_at is not null) from refusals join runs on runs.id = run_id
-	union all select 'action ' || run_key || ' ' || action || ' ' || before_state from actions join runs on runs.id = run_id`
+	union all select 'action ' || run_key || ' ' || action || ' ' || before_state from actions join runs on runs.id = run_id
+	union all select 'repository ' || external_id || ' paused ' || (paused_at is not null) || ' limit ' || coalesce(concurrency_limit, 0) || ' mode ' || coalesce(mode, '-')
+		from repository_settings join repositories on repositories.id = repository_id
+		where paused_at is not null or concurrency_limit is not null or mode is not null
+	union all select 'operation ' || operation || ' ' || external_id || ' ' || who || ' ' || why from operations join repositories on repositories.id = repository_id
+	union all select 'switch ' || external_id || ' ' || off_by || ' ' || (on_at is not null) from switches join repositories on repositories.id = repository_id`
 
 // rig plays operations on both sides.
 type rig struct {
@@ -186,6 +191,8 @@ func (r *rig) actions() map[string]func(*rapid.T) {
 		"claim":       r.claim,
 		"claim 2":     r.claim,
 		"action":      r.action,
+		"settings":    r.settings,
+		"switch":      r.switches,
 		"read":        r.read,
 		"forge says":  r.prState,
 		"onward":      r.onward,
@@ -275,7 +282,7 @@ func (r *rig) pass(rt *rapid.T) {
 
 func (r *rig) ring(rt *rapid.T) {
 	limit := rapid.IntRange(1, 2).Draw(rt, "limit")
-	kind := rapid.SampledFrom([]string{"due", "due", "due", "again", "fixed"}).Draw(rt, "kind")
+	kind := rapid.SampledFrom([]string{"due", "due", "due", "again", "fixed", "fixed"}).Draw(rt, "kind")
 	r.both(rt, "ring "+kind, func(s *side) string {
 		var runs []store.Run
 		var err error
@@ -428,19 +435,56 @@ func fix(fingerprint string) store.Fix {
 
 func (r *rig) action(rt *rapid.T) {
 	key, _ := r.some(rt)
-	who := store.Actor{Who: "w", Why: rapid.SampledFrom([]string{"y", "y", "y", ""}).Draw(rt, "why")}
+	by := who(rt)
 	what := rapid.SampledFrom([]string{"cancel", "retry", "unblock"}).Draw(rt, "action")
 	r.both(rt, what+" "+key, func(s *side) string {
 		var err error
 		switch what {
 		case "cancel":
-			_, err = s.CancelRun(ctx, s.ids[key], who)
+			_, err = s.CancelRun(ctx, s.ids[key], by)
 		case "retry":
-			_, err = s.RetryRun(ctx, s.ids[key], who)
+			_, err = s.RetryRun(ctx, s.ids[key], by)
 		default:
-			_, err = s.UnblockRun(ctx, s.ids[key], who)
+			_, err = s.UnblockRun(ctx, s.ids[key], by)
 		}
 		return s.verdict(err)
+	})
+}
+
+// who draws the person behind an action, who now and then gives no reason.
+func who(rt *rapid.T) store.Actor {
+	return store.Actor{Who: "w", Why: rapid.SampledFrom([]string{"y", "y", "y", ""}).Draw(rt, "why")}
+}
+
+// settings pauses and narrows a repository, and more often takes that back.
+func (r *rig) settings(rt *rapid.T) {
+	key, _ := r.some(rt)
+	by := who(rt)
+	set := store.RepositorySettings{
+		ConcurrencyLimit: rapid.IntRange(0, 2).Draw(rt, "own limit"), Mode: rapid.SampledFrom([]string{"", "", "shadow", "suggest", "pr"}).Draw(rt, "mode"),
+	}
+	operation := store.OpResume
+	if rapid.IntRange(0, 3).Draw(rt, "pause") == 0 {
+		set.PausedAt, operation = &epoch, store.OpPause
+	}
+	r.both(rt, fmt.Sprintf("%s %s %d %q", operation, key, set.ConcurrencyLimit, set.Mode), func(s *side) string {
+		row, _ := s.Run(ctx, s.ids[key])
+		before, after, err := s.ChangeRepository(ctx, row.RepositoryID, operation, by, func(to *store.RepositorySettings) { *to = set })
+		if err != nil {
+			return s.verdict(err)
+		}
+		return fmt.Sprint(before.PausedAt != nil, before.ConcurrencyLimit, before.Mode, after.PausedAt != nil, after.ConcurrencyLimit, after.Mode)
+	})
+}
+
+// switches switches a repository off, and more often on.
+func (r *rig) switches(rt *rapid.T) {
+	key, _ := r.some(rt)
+	by, on := who(rt), rapid.IntRange(0, 2).Draw(rt, "on") > 0
+	r.both(rt, fmt.Sprintf("switch %s on %t", key, on), func(s *side) string {
+		row, _ := s.Run(ctx, s.ids[key])
+		changed, err := s.Switch(ctx, row.RepositoryID, on, by)
+		return fmt.Sprint(changed, s.verdict(err))
 	})
 }
 
@@ -456,9 +500,11 @@ func (r *rig) read(rt *rapid.T) {
 		row, _ := s.Run(ctx, s.ids[key])
 		open, oerr := s.OpenPublications(ctx, row.RepositoryID, 2)
 		liked, lerr := s.Acceptance(ctx, row.RepositoryID, "", 30)
+		mode, merr := s.RepositoryMode(ctx, row.RepositoryID)
+		off, offerr := s.SwitchedOff(ctx, s.ids[key])
 		known, kerr := s.KnownDeliveries(ctx, "github", []string{"d1", "d2", "d99"})
 		_, missing := s.Run(ctx, 1<<40)
-		return fmt.Sprint(p != nil, s.verdict(perr), f.Digest, f.Generation, s.verdict(ferr), url, s.verdict(uerr), n, s.verdict(nerr), len(closed), s.verdict(cerr), len(open), s.verdict(oerr), liked, s.verdict(lerr), known, s.verdict(kerr), s.verdict(missing))
+		return fmt.Sprint(p != nil, s.verdict(perr), f.Digest, f.Generation, s.verdict(ferr), url, s.verdict(uerr), n, s.verdict(nerr), len(closed), s.verdict(cerr), len(open), s.verdict(oerr), liked, s.verdict(lerr), mode, s.verdict(merr), off != nil, s.verdict(offerr), known, s.verdict(kerr), s.verdict(missing))
 	})
 }
 

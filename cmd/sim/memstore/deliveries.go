@@ -28,6 +28,9 @@ func (s *Store) RecordFailure(_ context.Context, d store.Delivery, f ci.Failure,
 				return store.Record{Outcome: store.OutcomeCoalesced, RunID: r[0].ID}, nil
 			}
 		}
+		if s.offFor(f.Provider, f.Repository.ID) {
+			return store.Record{Outcome: store.OutcomeIgnored, Reason: store.ReasonRepositoryOff}, nil
+		}
 		repo := s.repository(f)
 		body, err := json.Marshal(f)
 		if err != nil {

@@ -42,6 +42,9 @@ type Store struct {
 	refusals    map[string]*db.Refusal
 	suggestions map[generation]*db.Suggestion
 	actions     []db.Action
+	settings    map[int64]store.RepositorySettings
+	operations  []db.Operation
+	switches    []*db.Switch
 	checkpoints map[string]int64
 	names       map[string]int64     // runs by their further names
 	greens      map[string]time.Time // when a pipeline passed, by its names
@@ -53,7 +56,7 @@ type Store struct {
 func New(clock func() time.Time, off guard.Off) *Store {
 	return &Store{
 		clock: clock, off: off, byDelivery: map[deliveryKey]*db.Delivery{}, fixes: map[generation]*db.Fix{},
-		byPub: map[generation]*db.Publication{}, refusals: map[string]*db.Refusal{}, suggestions: map[generation]*db.Suggestion{}, checkpoints: map[string]int64{}, names: map[string]int64{}, greens: map[string]time.Time{}, slotLimit: 1 << 30,
+		byPub: map[generation]*db.Publication{}, refusals: map[string]*db.Refusal{}, suggestions: map[generation]*db.Suggestion{}, checkpoints: map[string]int64{}, names: map[string]int64{}, greens: map[string]time.Time{}, settings: map[int64]store.RepositorySettings{}, slotLimit: 1 << 30,
 	}
 }
 

@@ -25,7 +25,7 @@ func (s *Store) ClaimPublication(_ context.Context, id, fence int64, holder stri
 	defer s.lock()()
 	r := s.held(id, fence, run.Fixed)
 	now := s.now()
-	if r == nil || r.NotBefore.After(now) {
+	if r == nil || r.NotBefore.After(now) || s.paused(r.RepositoryID) {
 		return store.Run{}, store.RefusedStale, nil
 	}
 	r.State, r.Reason, r.UpdatedAt = string(run.Publishing), "", now

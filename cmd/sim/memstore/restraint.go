@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sre-agent/sre-agent/cmd/sim/guard"
 	"github.com/sre-agent/sre-agent/internal/evidence"
 	"github.com/sre-agent/sre-agent/internal/run"
 	"github.com/sre-agent/sre-agent/internal/store"
@@ -21,10 +22,13 @@ func live(p *db.Publication) bool {
 func (s *Store) restrain(r *db.Run, fingerprint string, i store.Intent) error {
 	now := s.now()
 	for _, p := range s.pubs {
-		if i.Incident != "" && p.Incident == i.Incident && p.RunID != r.ID && live(p) && p.CreatedAt.After(now.Add(-micros(i.Window))) &&
+		if s.off.On(guard.StoreIncident) && i.Incident != "" && p.Incident == i.Incident && p.RunID != r.ID && live(p) && p.CreatedAt.After(now.Add(-micros(i.Window))) &&
 			(p.Fingerprint == "" || p.Fingerprint != fingerprint) && !slices.Contains(i.Caps.Gone, p.RunID) {
 			return &store.IncidentError{Holder: *p}
 		}
+	}
+	if s.off[guard.StoreCaps] {
+		return nil
 	}
 	over := &store.CapError{Caps: i.Caps}
 	var began []time.Time
@@ -66,11 +70,22 @@ func (s *Store) waitForCap(r *db.Run, g store.GiveBack) {
 	release(r, now)
 }
 
+// PutOff lists the runs whose fix waits for a cap.
+func (s *Store) PutOff() (ids []int64) {
+	defer s.lock()()
+	for _, r := range s.runs {
+		if r.Reason == run.WaitPRCap && !run.State(r.State).Ended() {
+			ids = append(ids, r.ID)
+		}
+	}
+	return ids
+}
+
 // ResumeFix is store.Store.ResumeFix.
 func (s *Store) ResumeFix(_ context.Context, id, fence int64) (store.Run, bool, error) {
 	defer s.lock()()
 	r := s.held(id, fence, run.Ready)
-	if r == nil || s.fixes[generation{id, r.Generation}] == nil {
+	if r == nil || s.fixes[generation{id, r.Generation}] == nil || s.off[guard.StoreResume] {
 		return store.Run{}, false, nil
 	}
 	now := s.now()

@@ -29,7 +29,7 @@ func (s *Store) free(repo int64, limit int) int {
 	if s.off[guard.StoreLimit] {
 		return 1 << 30
 	}
-	return max(0, limit-s.count(repo, run.Ready, run.Running))
+	return max(0, s.slots(repo, limit)-s.count(repo, run.Ready, run.Running))
 }
 
 // RingDue is store.Store.RingDue. Who is first among the repositories is whoever's first run was due first.
@@ -72,7 +72,7 @@ func (s *Store) Startable(perRepository int) (ids []int64) {
 	defer s.lock()()
 	now := s.now()
 	for _, p := range s.repos {
-		if s.count(p.ID, run.Ready, run.Running) >= perRepository {
+		if s.count(p.ID, run.Ready, run.Running) >= s.slots(p.ID, perRepository) {
 			continue
 		}
 		if lane := s.due(p.ID, now); len(lane) > 0 {
@@ -114,7 +114,7 @@ func (s *Store) RingFixed(_ context.Context, older time.Duration, n int32) ([]st
 	}
 	now := s.now()
 	rows := s.sorted(n, func(r *db.Run) *time.Time { return r.NotBefore }, func(r *db.Run) bool {
-		return run.State(r.State) == run.Fixed && !r.NotBefore.After(now) && (r.RungAt == nil || r.RungAt.Before(now.Add(-micros(older))))
+		return run.State(r.State) == run.Fixed && !r.NotBefore.After(now) && !s.paused(r.RepositoryID) && (r.RungAt == nil || r.RungAt.Before(now.Add(-micros(older))))
 	})
 	for _, r := range rows {
 		ring(r, now)

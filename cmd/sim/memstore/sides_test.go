@@ -1,6 +1,7 @@
 package memstore_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -54,6 +55,10 @@ type judge interface {
 	CancelRun(ctx context.Context, id int64, a store.Actor) (store.Run, error)
 	RetryRun(ctx context.Context, id int64, a store.Actor) (store.Run, error)
 	UnblockRun(ctx context.Context, id int64, a store.Actor) (store.Run, error)
+	ChangeRepository(ctx context.Context, id int64, operation string, a store.Actor, change func(*store.RepositorySettings)) (before, after store.RepositorySettings, err error)
+	RepositoryMode(ctx context.Context, id int64) (string, error)
+	Switch(ctx context.Context, id int64, on bool, by store.Actor) (changed bool, err error)
+	SwitchedOff(ctx context.Context, id int64) (*db.Switch, error)
 	KnownDeliveries(ctx context.Context, provider string, ids []string) (map[string]bool, error)
 }
 
@@ -174,6 +179,19 @@ func memDump(m *memstore.Store, now time.Time) []string {
 	}
 	for _, a := range d.Actions {
 		out = append(out, fmt.Sprintf("action %s %s %s", keys[a.RunID], a.Action, a.BeforeState))
+	}
+	external := map[int64]string{}
+	for _, p := range d.Repositories {
+		external[p.ID] = p.ExternalID
+		if p.RepositorySettings != (store.RepositorySettings{}) {
+			out = append(out, fmt.Sprintf("repository %s paused %t limit %d mode %s", p.ExternalID, p.PausedAt != nil, p.ConcurrencyLimit, cmp.Or(p.Mode, "-")))
+		}
+	}
+	for _, o := range d.Operations {
+		out = append(out, fmt.Sprintf("operation %s %s %s %s", o.Operation, external[*o.RepositoryID], o.Who, o.Why))
+	}
+	for _, w := range d.Switches {
+		out = append(out, fmt.Sprintf("switch %s %s %t", external[w.RepositoryID], w.OffBy, w.OnAt != nil))
 	}
 	return out
 }

@@ -147,12 +147,20 @@ func (w *World) fingerprint(r store.Run) string {
 	return fmt.Sprintf("fp-%s-%s-%d", r.Failure.Repository.Name, r.Failure.Branch, own.n(6)/5)
 }
 
-// verified is a result of the pipeline with a fix.
+// trouble tells the same error elsewhere: here it is one of two, or none.
+func (w *World) trouble(r store.Run) string {
+	own := w.root.child("error"+r.Failure.Commit, 0)
+	return pick(&own, []string{"", "broken", "broken", "missing"})
+}
+
+// verified is a result of the pipeline with a fix: for the same error it is the same change, in a file of its own.
 func (w *World) verified(r store.Run, fp string) runner.Result {
-	diff := fmt.Appendf(nil, "diff of %s by %d\n", r.RunKey, r.Fence)
+	trouble := w.trouble(r)
+	file := fmt.Sprintf("%d-%d.txt", r.ID, r.Fence)
+	diff := fmt.Appendf(nil, "diff --git a/%[1]s b/%[1]s\nindex 1111111..2222222 100644\n--- a/%[1]s\n+++ b/%[1]s\n@@ -1 +1 @@\n-%[2]s\n+mended\n", file, trouble)
 	return runner.Result{State: run.Fixed, Fingerprint: fp, Fix: store.Fix{
 		BaseCommit: r.Failure.Commit, Diff: diff, Digest: patch.Digest(diff), Fixer: "sim", Title: "Fix it", Explanation: "It was broken.",
-		Fingerprint: fp, Evidence: []byte(`{"stages":[]}`),
+		Fingerprint: fp, Trouble: trouble, Evidence: []byte(`{"stages":[]}`),
 	}}
 }
 

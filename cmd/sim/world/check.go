@@ -33,6 +33,11 @@ type books struct {
 	busy      map[*proc]int
 	delivered []string
 	startable map[int64]time.Time
+	paused    map[int64]bool       // repositories that are paused
+	shut      map[int64]time.Time  // since when a repository wants no pull request
+	off       map[int64]time.Time  // since when a repository is switched off
+	taken     map[int64]time.Time  // when a run was last taken up for publishing
+	begun     map[string]time.Time // when a branch was first intended
 	told      map[string]limit     // what the forge told the publisher of a branch
 	limited   map[string]time.Time // the same, once the publisher has written it down
 }
@@ -67,7 +72,7 @@ func newBooks() books {
 		attempts: map[int64][]*attempt{}, fences: map[int64]int64{}, locks: map[string]belief{}, slots: map[string]map[string]time.Time{},
 		intents: map[string]db.Publication{}, verified: map[string]string{}, opened: map[string]int{}, lifted: map[string]bool{},
 		accepted: map[string]*accepted{}, dead: map[string]string{}, wake: map[*proc]func(){}, drain: map[*proc]func(){}, cancels: map[int64]cancelled{}, busy: map[*proc]int{},
-		startable: map[int64]time.Time{}, told: map[string]limit{}, limited: map[string]time.Time{},
+		startable: map[int64]time.Time{}, paused: map[int64]bool{}, shut: map[int64]time.Time{}, off: map[int64]time.Time{}, taken: map[int64]time.Time{}, begun: map[string]time.Time{}, told: map[string]limit{}, limited: map[string]time.Time{},
 	}
 }
 
@@ -87,9 +92,13 @@ func (w *World) wrote(what string, before db.Run, fence int64) {
 // claimed checks a claim that was accepted: I3, I4, I5 and I6.
 func (w *World) claimed(before db.Run, r store.Run, fence int64) {
 	w.wrote("claim", before, fence)
+	w.checkPaused("claimed", r)
 	row, running := w.store.Peek(r.ID)
 	if running > w.limits.PerRepository {
 		w.bad("I6", "%d runs of repository %d are active after the claim of run %d; the limit is %d", running, r.RepositoryID, r.ID, w.limits.PerRepository)
+	}
+	if w.seen.verified[genKey(r.ID, r.Generation)] != "" {
+		w.bad("I3", "run %d was worked on again, though it has its verified fix", r.ID)
 	}
 	made := 0
 	var last *attempt
@@ -141,6 +150,9 @@ func (w *World) acted(p *proc, r store.Run) {
 	if c, ok := w.seen.cancels[r.ID]; ok && c.fence == r.Fence && c.claims == len(w.seen.attempts[r.ID]) && time.Since(c.at) < w.ttl {
 		return
 	}
+	if since, off := w.seen.off[r.RepositoryID]; off && r.AttemptStartedAt.After(since) {
+		w.bad("I8", "%s acted on run %d, and its repository had been switched off for %s when it began", p.name, r.ID, r.AttemptStartedAt.Sub(since))
+	}
 	if row.Fence != r.Fence || run.State(row.State) != run.Running {
 		w.bad("I4", "%s acted on run %d with fence %d, believing that it holds it; the row is %s with fence %d", p.name, r.ID, r.Fence, row.State, row.Fence)
 	}
@@ -189,7 +201,15 @@ func (w *World) forgetBeliefs() {
 	clear(w.seen.slots)
 }
 
-func (w *World) intended(p db.Publication) { w.seen.intents[p.Branch] = p }
+func (w *World) intended(p db.Publication) {
+	w.seen.intents[p.Branch] = p
+	if _, known := w.seen.begun[p.Branch]; !known {
+		w.seen.begun[p.Branch] = time.Now()
+		w.checkShut(p)
+		w.checkHour(p)
+		w.checkIncident(p)
+	}
+}
 
 func (w *World) saved(id int64, f store.Fix) {
 	row, _ := w.store.Peek(id)
@@ -223,6 +243,7 @@ func (w *World) pullRequestOpened(branch string, pr forge.PullRequest) {
 	if w.seen.opened[key]++; w.seen.opened[key] > 1 {
 		w.bad("I2", "%s is pull request %d of run %d in generation %d", pr.URL, w.seen.opened[key], p.RunID, p.Generation)
 	}
+	w.checkOpen(pr)
 	if p.Fingerprint == "" {
 		return
 	}

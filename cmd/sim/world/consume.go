@@ -59,7 +59,7 @@ func (p *proc) serve() {
 	case "publisher":
 		s := &publisher.Service{
 			Store: st, Target: target(p), Git: gitOf{p}, Settings: gitOf{p}, Review: review{p}, Events: bell{p}, Counters: w.Counters, Log: w.log, Holder: p.name, TTL: w.ttl,
-			Redact: func(s string) string { return s },
+			Redact: func(s string) string { return s }, Caps: w.caps, Incidents: w.incidents,
 		}
 		work(1+p.rng.child("workers", 0).pickN(2), streams.Fixes, s.Handle, nats, pg)
 	}
@@ -267,6 +267,13 @@ type pipeline struct{ p *proc }
 // Execute is runner.Pipeline's.
 func (l pipeline) Execute(ctx context.Context, r store.Run) runner.Result {
 	p, w := l.p, l.p.w
+	off, err := (storeOf{p}).SwitchedOff(ctx, r.ID)
+	if err != nil {
+		return runner.Result{Err: err}
+	}
+	if off != nil {
+		return runner.Result{State: run.Blocked, Reason: store.ReasonRepositoryOff, Explanation: "the repository was switched off"}
+	}
 	own := w.root.child(r.RunKey, uint64(r.Fence)<<8+uint64(r.Generation))
 	acts := own.in(1, 4)
 	kind := own.n(20)

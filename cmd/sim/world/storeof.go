@@ -19,7 +19,11 @@ func (s storeOf) RecordEnd(ctx context.Context, d store.Delivery, outcome, reaso
 
 func (s storeOf) RecordFailure(ctx context.Context, d store.Delivery, f ci.Failure, start store.Start, traceParent string) (store.Record, error) {
 	return call(ctx, s.p, op{dep: pg, name: "record " + d.ID}, func() (store.Record, error) {
-		return s.p.w.store.RecordFailure(ctx, d, f, start, traceParent)
+		rec, err := s.p.w.store.RecordFailure(ctx, d, f, start, traceParent)
+		if err == nil && rec.Outcome == store.OutcomeRun && !rec.Known {
+			s.p.w.checkOn(rec.RunID)
+		}
+		return rec, err
 	})
 }
 
@@ -47,7 +51,11 @@ func (s storeOf) SetCheckpoint(ctx context.Context, name string, position int64)
 }
 
 func (s storeOf) RingDue(ctx context.Context, perRepository int, n int32) ([]store.Run, error) {
-	return call(ctx, s.p, op{dep: pg, name: "ring due"}, func() ([]store.Run, error) { return s.p.w.store.RingDue(ctx, perRepository, n) })
+	return call(ctx, s.p, op{dep: pg, name: "ring due"}, func() ([]store.Run, error) {
+		rung, err := s.p.w.store.RingDue(ctx, perRepository, n)
+		s.p.w.checkPaused("rung", rung...)
+		return rung, err
+	})
 }
 
 func (s storeOf) MendTurns(ctx context.Context, perRepository int) (int64, error) {
@@ -59,7 +67,11 @@ func (s storeOf) RingAgain(ctx context.Context, older time.Duration, n int32) ([
 }
 
 func (s storeOf) RingFixed(ctx context.Context, older time.Duration, n int32) ([]store.Run, error) {
-	return call(ctx, s.p, op{dep: pg, name: "ring fixed"}, func() ([]store.Run, error) { return s.p.w.store.RingFixed(ctx, older, n) })
+	return call(ctx, s.p, op{dep: pg, name: "ring fixed"}, func() ([]store.Run, error) {
+		rung, err := s.p.w.store.RingFixed(ctx, older, n)
+		s.p.w.checkPaused("rung for its fix", rung...)
+		return rung, err
+	})
 }
 
 func (s storeOf) TakeBack(ctx context.Context, limits run.Limits, n int32) ([]store.Run, error) {
@@ -94,6 +106,8 @@ func (s storeOf) ClaimPublication(ctx context.Context, id, fence int64, holder s
 		claimed, refused, err = s.p.w.store.ClaimPublication(ctx, id, fence, holder, ttl)
 		if err == nil && refused == "" {
 			s.p.w.wrote("claim publication", before, fence)
+			s.p.w.checkPaused("taken up for publishing", claimed)
+			s.p.w.seen.taken[id] = time.Now()
 			s.p.w.forgetLimit(claimed)
 		}
 		return err
@@ -184,14 +198,14 @@ func (s storeOf) Refused(ctx context.Context, fingerprint string) (string, error
 	return call(ctx, s.p, op{dep: pg, name: "refused"}, func() (string, error) { return s.p.w.store.Refused(ctx, fingerprint) })
 }
 
-// SwitchedOff is never so here: nobody switches a repository off.
 func (s storeOf) SwitchedOff(ctx context.Context, id int64) (*db.Switch, error) {
-	return nil, s.p.step(ctx, op{dep: pg, name: fmt.Sprint("switch of run ", id)}, func() error { return nil })
+	return call(ctx, s.p, op{dep: pg, name: fmt.Sprint("switch of run ", id)}, func() (*db.Switch, error) { return s.p.w.store.SwitchedOff(ctx, id) })
 }
 
-// RepositoryMode is never set here.
 func (s storeOf) RepositoryMode(ctx context.Context, repository int64) (string, error) {
-	return "", s.p.step(ctx, op{dep: pg, name: fmt.Sprint("mode of repository ", repository)}, func() error { return nil })
+	return call(ctx, s.p, op{dep: pg, name: fmt.Sprint("mode of repository ", repository)}, func() (string, error) {
+		return s.p.w.store.RepositoryMode(ctx, repository)
+	})
 }
 
 func (s storeOf) ClosedPublications(ctx context.Context, fingerprint string, n int32) ([]db.Publication, error) {
@@ -213,6 +227,7 @@ func (s storeOf) GiveBackPublication(ctx context.Context, id, fence int64, g sto
 		err := s.p.w.store.GiveBackPublication(ctx, id, fence, g)
 		if err == nil {
 			s.p.w.heard(s.p, id)
+			s.p.w.putOff(g)
 		}
 		return err
 	})

@@ -20,6 +20,7 @@ import (
 	"github.com/sre-agent/sre-agent/cmd/sim/memstore"
 	"github.com/sre-agent/sre-agent/cmd/sim/memstream"
 	"github.com/sre-agent/sre-agent/internal/run"
+	"github.com/sre-agent/sre-agent/internal/store"
 	"github.com/sre-agent/sre-agent/internal/telemetry"
 	"github.com/sre-agent/sre-agent/streams"
 )
@@ -72,6 +73,8 @@ type knobs struct {
 	throttles  int
 	runners    int
 	publishers int
+	caps       store.Caps
+	incidents  time.Duration
 }
 
 func draw(r *rng) knobs {
@@ -143,6 +146,8 @@ func newWorld(o Options) *World {
 	}
 	r := w.root.child("knobs", 0)
 	w.knobs = draw(&r)
+	r = w.root.child("restraint", 0)
+	w.restrain(&r)
 	w.store = memstore.New(time.Now, o.Off)
 	w.redis = memlease.New(func() time.Time { return time.Now().Add(w.skew) }, o.Off)
 	w.forge.Bad = func(format string, args ...any) { w.bad("I2", format, args...) }
@@ -228,6 +233,7 @@ func (w *World) play() {
 	w.act("generator", w.generate)
 	w.act("people", w.livePeople)
 	w.act("operator", w.operate)
+	w.act("owner", w.own)
 	w.act("chaos", w.chaos)
 	w.rest(w.faultPhase)
 	w.mu.Lock()
@@ -244,6 +250,7 @@ func (w *World) settle() {
 			return
 		}
 		w.mu.Lock()
+		w.relieve()
 		open, done := w.unfinished()
 		late := time.Since(w.start) > w.faultPhase+calmLimit
 		if late && !done {

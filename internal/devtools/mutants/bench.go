@@ -14,8 +14,11 @@ import (
 	"github.com/sre-agent/sre-agent/internal/testenv"
 )
 
-// testTimeout bounds one test program.
-const testTimeout = "2m"
+// How long one test program may take: without a guard, and with all of a package's tests, beside other work.
+const (
+	testTimeout     = "2m"
+	baselineTimeout = "15m"
+)
 
 // bench builds and runs test programs of the module at root, with its files in dir.
 type bench struct{ root, dir string }
@@ -46,7 +49,7 @@ func (b *bench) baseline(ctx context.Context, all []Guard) error {
 		if out, err := b.build(ctx, pkg, bin, ""); err != nil {
 			return fmt.Errorf("%s does not compile: %w\n%s", pkg, err, indent(out))
 		}
-		out, err := b.test(ctx, pkg, bin, "^("+strings.Join(patterns[pkg], "|")+")$", false)
+		out, err := b.test(ctx, pkg, bin, "^("+strings.Join(patterns[pkg], "|")+")$", baselineTimeout, false)
 		_ = os.Remove(bin)
 		if err != nil {
 			return fmt.Errorf("%s is red with every guard in place: %w\n%s", pkg, err, indent(tail(out)))
@@ -72,7 +75,7 @@ func (b *bench) remove(ctx context.Context, g Guard) (v verdict) {
 	if out, err := b.build(ctx, g.Pkg, bin, overlay); err != nil {
 		return verdict{why: "it does not compile without the guard", output: tail(out)}
 	}
-	out, err := b.test(ctx, g.Pkg, bin, "^("+g.Run+")$", g.schema())
+	out, err := b.test(ctx, g.Pkg, bin, "^("+g.Run+")$", testTimeout, g.schema())
 	return judge(g, out, err)
 }
 
@@ -114,8 +117,8 @@ func (b *bench) build(ctx context.Context, pkg, bin, overlay string) (string, er
 	return string(out), err
 }
 
-func (b *bench) test(ctx context.Context, pkg, bin, pattern string, ownDatabase bool) (string, error) {
-	cmd := exec.CommandContext(ctx, bin, "-test.run", pattern, "-test.count=1", "-test.timeout", testTimeout)
+func (b *bench) test(ctx context.Context, pkg, bin, pattern, limit string, ownDatabase bool) (string, error) {
+	cmd := exec.CommandContext(ctx, bin, "-test.run", pattern, "-test.count=1", "-test.timeout", limit)
 	cmd.Dir = filepath.Join(b.root, pkg)
 	cmd.Env = os.Environ()
 	if ownDatabase {

@@ -100,12 +100,12 @@ func publisherGuards() []Guard {
 			Edits: []Edit{{
 				"migrations/00008_restraint.sql", "", "perform pg_advisory_xact_lock(hashtextextended('intents of ' || its.repository_id, 2));", "perform pg_sleep(0.1);",
 			}},
-			Pkg: storePkg, Run: "TestTwoPublishersCanNotBothPassACap", Says: "passed a cap of 2",
+			Pkg: storePkg, Run: "TestTwoPublishersCanNotBothPassACap", Says: "passed a cap of 2", Sim: "store.caps",
 		},
 		{
 			Name: "put-off-keeps-its-fix", Promise: "I3", What: "a run that was put off with its fix is not worked on again",
 			Edits: []Edit{{"services/runner/runner.go", "func (s *Service) Handle(", "if r.AttemptEndedAt != nil {", "if r.AttemptEndedAt == nil {"}},
-			Pkg:   "./services/runner", Run: "TestARunThatWasPutOffWithItsFixIsNotWorkedOnAgain", Says: "worked on 2 times",
+			Pkg:   "./services/runner", Run: "TestARunThatWasPutOffWithItsFixIsNotWorkedOnAgain", Says: "worked on 2 times", Sim: "store.resume",
 		},
 		{
 			Name: "fork-never-pushed", Promise: "I11", What: "a fork's failure leads to a comment at most",

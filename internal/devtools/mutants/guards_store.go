@@ -182,12 +182,12 @@ func schemaGuards() []Guard {
 		Guard{
 			Name: "paused-starts-nothing", Promise: "I8", What: "a repository that operators paused starts nothing",
 			Edits: []Edit{{ringFile, "create or replace function repository_slots(", "case when s.paused_at is not null then 0 else", "case when false then 0 else"}},
-			Pkg:   storePkg, Run: "TestAPausedRepositoryStartsAndPublishesNothing", Says: "a rung run of a paused repository is claimed",
+			Pkg:   storePkg, Run: "TestAPausedRepositoryStartsAndPublishesNothing", Says: "a rung run of a paused repository is claimed", Sim: "store.paused",
 		},
 		Guard{
 			Name: "paused-publishes-nothing", Promise: "I8", What: "a repository that operators paused has nothing published",
 			Edits: []Edit{{pubsSQL, "const claimPublication = ", "s.paused_at is not null", "false"}},
-			Pkg:   storePkg, Run: "TestAPausedRepositoryStartsAndPublishesNothing", Says: "a fix is published while paused",
+			Pkg:   storePkg, Run: "TestAPausedRepositoryStartsAndPublishesNothing", Says: "a fix is published while paused", Sim: "store.paused",
 		},
 		Guard{
 			Name: "free-slot-asks", Promise: "I12", What: "a slot that comes free has the scheduler look at its repository",

@@ -132,5 +132,10 @@ func runnerGuards() []Guard {
 			Edits: []Edit{{"services/runner/stage_context.go", "func (p *FixPipeline) readSettings(", "w.mirror.ReadFile(ctx, base,", "w.mirror.ReadFile(ctx, w.run.Failure.Commit,"}},
 			Pkg:   runnerPkg, Run: "TestTheSettingsAreTheBaseBranchs", Says: "the failing commit's settings were read",
 		},
+		{
+			Name: "off-starts-nothing", Promise: "I8", What: "a run whose repository was switched off meanwhile is not worked on again",
+			Edits: []Edit{{"services/runner/stage_context.go", "func (p *FixPipeline) readContext(", "p.switchedOn(ctx, w)", "error(nil)"}},
+			Pkg:   runnerPkg, Run: "TestARunWhoseRepositoryWasSwitchedOffIsNotWorkedOnAgain", Says: `the context says "no_log"`, Sim: "store.switch",
+		},
 	}
 }
