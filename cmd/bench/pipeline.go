@@ -25,6 +25,8 @@ type pipeline struct {
 	repos   string
 	behind  string
 	workers int
+	// profiles is the folder that the services' CPU profiles go to; empty: none are taken.
+	profiles string
 	// more are further settings of the services in a flood.
 	more map[string]string
 }
@@ -37,26 +39,30 @@ type pipelineRow struct {
 	EndedPerS    float64 `json:"ended_per_s"`
 	// What one run costs: PostgreSQL's statements and commits, messages that NATS took in, and Redis' commands. What the
 	// services do while they wait is in it.
-	Statements float64            `json:"pg_statements_per_run"`
-	Commits    float64            `json:"pg_commits_per_run"`
-	Messages   float64            `json:"nats_messages_per_run"`
-	Redis      float64            `json:"redis_commands_per_run"`
-	MemoryMB   map[string]float64 `json:"memory_mb"`
+	Statements float64 `json:"pg_statements_per_run"`
+	Commits    float64 `json:"pg_commits_per_run"`
+	Messages   float64 `json:"nats_messages_per_run"`
+	Redis      float64 `json:"redis_commands_per_run"`
+	// CPU is by process: the sender and NATS are "bench".
+	CPU      map[string]float64 `json:"cpu_ms_per_run"`
+	MemoryMB map[string]float64 `json:"memory_mb"`
 }
 
 // pipelineResult is the last line. Its first figures are those of the flood over 100 repositories.
 type pipelineResult struct {
-	Tool      string        `json:"tool"`
-	EndedPerS float64       `json:"ended_per_s"`
-	P50       float64       `json:"p50_ms"`
-	P99       float64       `json:"p99_ms"`
-	Max       float64       `json:"max_ms"`
-	PRsPerS   float64       `json:"prs_per_s"`
-	Sync      string        `json:"nats_sync_interval"`
-	Rate      int           `json:"steady_per_s"`
-	Steady    int           `json:"steady_runs"`
-	PRs       int           `json:"prs"`
-	Floods    []pipelineRow `json:"floods"`
+	Tool      string  `json:"tool"`
+	EndedPerS float64 `json:"ended_per_s"`
+	P50       float64 `json:"p50_ms"`
+	P99       float64 `json:"p99_ms"`
+	Max       float64 `json:"max_ms"`
+	PRsPerS   float64 `json:"prs_per_s"`
+	Sync      string  `json:"nats_sync_interval"`
+	Rate      int     `json:"steady_per_s"`
+	Steady    int     `json:"steady_runs"`
+	PRs       int     `json:"prs"`
+	// CPUPerPR is by process, with the git programs that each has started: the sender, NATS and the local forge are "bench".
+	CPUPerPR map[string]float64 `json:"cpu_ms_per_pr"`
+	Floods   []pipelineRow      `json:"floods"`
 }
 
 const headline = 100 // repositories of the flood that the targets speak of
@@ -71,10 +77,11 @@ func benchPipeline(ctx context.Context, dir string, flags *flag.FlagSet, args []
 	flags.DurationVar(&p.lasts, "for", 20*time.Second, "how long the steady part lasts")
 	flags.IntVar(&p.prs, "prs", 400, "pull requests to open")
 	flags.IntVar(&p.workers, "workers", 16, "runner workers and publisher workers")
+	flags.StringVar(&p.profiles, "profiles", "", "a folder for a CPU profile of each service, the last one that ran")
 	_ = flags.Parse(args) // it exits by itself
 	res := pipelineResult{Tool: "bench-pipeline", Sync: map[bool]string{true: "always", false: "2m"}[p.sync], Rate: p.rate}
 	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(out, "repositories\twaiting\truns\tended/s\tPG statements/run\tPG commits/run\tNATS messages/run\tRedis commands/run\tmemory MB\t")
+	fmt.Fprintln(out, "repositories\twaiting\truns\tended/s\tPG statements/run\tPG commits/run\tNATS messages/run\tRedis commands/run\tCPU ms/run\tmemory MB\t")
 	for i, f := range p.floods() {
 		row, err := p.flood(ctx, filepath.Join(dir, fmt.Sprint("flood", i)), f)
 		if err != nil {
@@ -83,8 +90,8 @@ func benchPipeline(ctx context.Context, dir string, flags *flag.FlagSet, args []
 		if res.Floods = append(res.Floods, row); f == (flood{headline, 0}) || res.EndedPerS == 0 {
 			res.EndedPerS = row.EndedPerS
 		}
-		fmt.Fprintf(out, "%d\t%d\t%d\t%.0f\t%.1f\t%.1f\t%.1f\t%.1f\tingest %.0f, throttle %.0f, runner %.0f\t\n", f.repositories, f.waiting, row.Runs, row.EndedPerS,
-			row.Statements, row.Commits, row.Messages, row.Redis, row.MemoryMB["ingest"], row.MemoryMB["throttle"], row.MemoryMB["runner"])
+		fmt.Fprintf(out, "%d\t%d\t%d\t%.0f\t%.1f\t%.1f\t%.1f\t%.1f\t%.2f\tingest %.0f, throttle %.0f, runner %.0f\t\n", f.repositories, f.waiting, row.Runs, row.EndedPerS,
+			row.Statements, row.Commits, row.Messages, row.Redis, total(row.CPU), row.MemoryMB["ingest"], row.MemoryMB["throttle"], row.MemoryMB["runner"])
 	}
 	_ = out.Flush()
 	if err := p.steady(ctx, filepath.Join(dir, "steady"), &res); err != nil {
@@ -94,7 +101,7 @@ func benchPipeline(ctx context.Context, dir string, flags *flag.FlagSet, args []
 	if err := p.pullRequests(ctx, filepath.Join(dir, "prs"), &res); err != nil {
 		return fmt.Errorf("pull requests: %w", err)
 	}
-	fmt.Printf("%d pull requests on the local forge: %.1f a second\n", res.PRs, res.PRsPerS)
+	fmt.Printf("%d pull requests on the local forge: %.1f a second, %.1f ms of the processors' time each\n", res.PRs, res.PRsPerS, total(res.CPUPerPR))
 	return json.NewEncoder(os.Stdout).Encode(res)
 }
 
@@ -151,6 +158,7 @@ func (p *pipeline) flood(ctx context.Context, dir string, f flood) (row pipeline
 		Repositories: f.repositories, Waiting: f.waiting, Runs: p.storm, EndedPerS: round(runs/took.Seconds(), 10), MemoryMB: map[string]float64{},
 		Statements: round((after.statements-before.statements)/runs, 10), Commits: round((after.commits-before.commits)/runs, 10),
 		Messages: round((after.messages-before.messages)/runs, 10), Redis: round((after.redis-before.redis)/runs, 10),
+		CPU: perRun(before, after, p.storm),
 	}
 	for _, part := range s.services {
 		row.MemoryMB[part.Name] = round(float64(part.PeakMemory())/(1<<20), 1)
@@ -222,6 +230,10 @@ func (p *pipeline) pullRequests(ctx context.Context, dir string, res *pipelineRe
 		return err
 	}
 	defer s.close()
+	before, err := s.cost(ctx)
+	if err != nil {
+		return err
+	}
 	begin := time.Now()
 	g, sending := errgroup.WithContext(ctx)
 	g.SetLimit(32)
@@ -235,6 +247,11 @@ func (p *pipeline) pullRequests(ctx context.Context, dir string, res *pipelineRe
 	if err != nil {
 		return err
 	}
+	after, err := s.cost(ctx)
+	if err != nil {
+		return err
+	}
+	res.CPUPerPR = perRun(before, after, len(bodies))
 	if v := forge.Violations(); len(v) > 0 {
 		return fmt.Errorf("the forge was asked what GitHub does not take: %s", v[0])
 	}

@@ -86,6 +86,7 @@ func (s *servers) environ() map[string]string {
 		"GITHUB_WEBHOOK_SECRETS": secret, "GITHUB_READ_TOKEN": "unused", "REPO_PIPELINE_CONCURRENCY_LIMIT": fmt.Sprint(perRepository),
 		// The storm is to wait for slots, which is what the benches are about, not for its rate.
 		"REPO_WEBHOOK_RATE_LIMIT_PER_MINUTE": "100000", "LOG_LEVEL": "info",
+		"DELIVERIES_MAX_BYTES": "1073741824", // the server reserves it, and a bench needs no more
 	}
 }
 

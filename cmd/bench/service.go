@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
+	"runtime/pprof"
 	"sync"
 	"time"
 
@@ -30,6 +32,12 @@ func serve(ctx context.Context, service string) error {
 	ctx, cancel := bench.EndWithInput(ctx)
 	defer cancel()
 	environ := config.Environ()
+	if dir := environ["BENCH_PROFILES"]; dir != "" {
+		if err := startProfile(filepath.Join(dir, service+".prof")); err != nil {
+			return err
+		}
+		defer pprof.StopCPUProfile()
+	}
 	cfg, err := config.Load(config.Program(service), environ)
 	if err != nil {
 		return err

@@ -10,8 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/sre-agent/sre-agent/internal/bench"
 )
 
@@ -45,22 +43,25 @@ func (p *pipeline) start(ctx context.Context, dir string, waiting int, more map[
 	}
 	environ := srv.environ()
 	environ["RUNNER_WORKERS"], environ["PUBLISHER_WORKERS"] = fmt.Sprint(p.workers), fmt.Sprint(p.workers)
-	environ["DATA_DIR"], environ["LOG_LEVEL"] = filepath.Join(dir, "data"), "warn"
+	environ["DATA_DIR"], environ["LOG_LEVEL"], environ["BENCH_PROFILES"] = filepath.Join(dir, "data"), "warn", p.profiles
 	for k, v := range more {
 		environ[k] = v
 	}
 	for _, name := range services {
 		part, err := bench.StartPart(ctx, dir, name, environ, s.hear, servePart, name)
-		if err == nil {
-			s.services = append(s.services, part)
-			err = part.Ready(ctx)
-		}
 		if err != nil {
 			s.close()
 			return nil, err
 		}
+		s.services = append(s.services, part)
 		if name == "ingest" {
 			s.url = "http://" + part.Address + "/webhooks/github"
+		}
+	}
+	for _, part := range s.services { // when all run: throttle makes the streams that the others wait for
+		if err := part.Ready(ctx); err != nil {
+			s.close()
+			return nil, err
 		}
 	}
 	return s, nil
@@ -156,28 +157,4 @@ func (s *system) awaitPublished(ctx context.Context, n int, begin time.Time) (ti
 			return 0, ctx.Err()
 		}
 	}
-}
-
-// spent is what the servers have done so far.
-type spent struct{ statements, commits, messages, redis float64 }
-
-func (s *system) cost(ctx context.Context) (c spent, err error) {
-	err = s.st.Pool().QueryRow(ctx, `select (select coalesce(sum(calls), 0) from pg_stat_statements), (select xact_commit from pg_stat_database where datname = current_database())`).
-		Scan(&c.statements, &c.commits)
-	if err != nil {
-		return c, err
-	}
-	c.messages = float64(s.nats.MessagesIn())
-	opts, err := redis.ParseURL(s.redis.URL())
-	if err != nil {
-		return c, err
-	}
-	rdb := redis.NewClient(opts)
-	defer func() { _ = rdb.Close() }()
-	info, err := rdb.InfoMap(ctx, "stats").Result()
-	if err != nil {
-		return c, err
-	}
-	_, err = fmt.Sscan(info["Stats"]["total_commands_processed"], &c.redis)
-	return c, err
 }

@@ -147,6 +147,9 @@ func (p *Part) lastLines() string {
 	return string(text[max(0, len(text)-2000):])
 }
 
+// CPUTime is how long processors have worked for the part and for the programs that it has started.
+func (p *Part) CPUTime() time.Duration { return CPUTime(p.cmd.Process.Pid) }
+
 // PeakMemory is the most memory, in bytes, that the part has had resident so far.
 func (p *Part) PeakMemory() int64 { return PeakMemory(p.cmd.Process.Pid) }
 

@@ -37,7 +37,7 @@ func (re *repo) checksOf(commit string, legacy bool) (out []Check) {
 }
 
 func (s *Server) listChecks(re *repo, r *http.Request, commit string) reply {
-	if _, err := s.gitIn(re.dir, "cat-file", "-e", commit+"^{commit}"); err != nil {
+	if !s.has(re, commit) {
 		return message(http.StatusUnprocessableEntity, "No commit found for SHA: "+commit)
 	}
 	all := re.checksOf(commit, false)
@@ -54,7 +54,7 @@ func (s *Server) listChecks(re *repo, r *http.Request, commit string) reply {
 }
 
 func (s *Server) getStatus(re *repo, r *http.Request, commit string) reply {
-	if _, err := s.gitIn(re.dir, "cat-file", "-e", commit+"^{commit}"); err != nil {
+	if !s.has(re, commit) {
 		return message(http.StatusNotFound, "Not Found")
 	}
 	state, all := "success", re.checksOf(commit, true)

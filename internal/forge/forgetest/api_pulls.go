@@ -59,7 +59,14 @@ func (s *Server) createPull(re *repo, raw []byte) reply {
 	}
 	s.add(re, pr)
 	h := http.Header{"Location": {s.APIURL() + fmt.Sprintf("/repos/%s/%s/pulls/%d", re.Owner, re.Name, pr.Number)}}
-	return reply{status: http.StatusCreated, header: h, body: s.wholePull(re, pr)}
+	return reply{status: http.StatusCreated, header: h, body: s.newPull(re, pr)}
+}
+
+// newPull is a pull request that was just opened: whether it can be merged is still worked out.
+func (s *Server) newPull(re *repo, pr *PR) map[string]any {
+	out := s.pullJSON(re, pr)
+	out["merged"], out["mergeable"] = false, nil
+	return out
 }
 
 // add opens a pull request whose branches are there.
@@ -86,8 +93,7 @@ func (s *Server) problem(re *repo, in newPull) map[string]any {
 			return map[string]any{"code": "custom", "message": fmt.Sprintf("A pull request already exists for %s:%s.", pr.owner(re), in.Head)}
 		}
 	}
-	n, err := s.commitsBetween(re, base, head)
-	if err != nil || n == 0 {
+	if s.mergeBase(re, base, head) == head {
 		return map[string]any{"code": "custom", "message": fmt.Sprintf("No commits between %s and %s", in.Base, in.Head)}
 	}
 	return nil

@@ -3,15 +3,13 @@ package forgetest
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
-	"net/http/cgi"
-	"net/url"
-	"os"
-	"path/filepath"
+	"os/exec"
 	"strconv"
 	"strings"
 )
@@ -21,9 +19,9 @@ const (
 	maxCommands = 1000
 )
 
-// serveGit answers smart HTTP. The repository is looked up by name in memory, and only the three known
-// services are passed on, so no path of the caller's making reaches the CGI program.
-func (s *Server) serveGit(w http.ResponseWriter, r *http.Request, owner, name, service string) []RefUpdate {
+// serveGit answers smart HTTP. The repository is looked up by name in memory, and only the two known services are run,
+// so no path of the caller's making reaches git.
+func (s *Server) serveGit(w http.ResponseWriter, r *http.Request, owner, name, path string) []RefUpdate {
 	_, token, _ := r.BasicAuth()
 	allowed := s.access(token, owner, name)
 	if allowed == noToken || allowed == badToken {
@@ -36,16 +34,16 @@ func (s *Server) serveGit(w http.ResponseWriter, r *http.Request, owner, name, s
 		http.Error(w, "Repository not found.", http.StatusNotFound)
 		return nil
 	}
-	writes, ok := gitService(r, service)
-	if !ok {
+	service := gitService(r, path)
+	if service == "" {
 		http.NotFound(w, r)
 		return nil
 	}
-	if refusal := s.refusePush(re, writes, allowed); refusal != "" {
+	if refusal := s.refusePush(re, service == receivePack, allowed); refusal != "" {
 		http.Error(w, refusal, http.StatusForbidden)
 		return nil
 	}
-	updates, err := s.runGit(w, r, re, service, writes)
+	updates, err := s.runGit(w, r, re, service)
 	if err != nil {
 		s.opts.Logger.Error("forge: git", "error", err)
 		http.Error(w, "the request could not be read", http.StatusBadRequest)
@@ -53,18 +51,27 @@ func (s *Server) serveGit(w http.ResponseWriter, r *http.Request, owner, name, s
 	return updates
 }
 
-// gitService says whether a request is one of smart HTTP's, and whether it is on the way to a push.
-func gitService(r *http.Request, service string) (writes, ok bool) {
+const (
+	uploadPack  = "git-upload-pack"
+	receivePack = "git-receive-pack" // the one that writes
+)
+
+// gitService says which of git's programs a request of smart HTTP is for; empty: it is none.
+func gitService(r *http.Request, path string) string {
+	asked := path
 	switch {
-	case r.Method == http.MethodGet && service == "info/refs":
-		asked := r.URL.Query().Get("service")
-		return asked == "git-receive-pack", asked == "git-receive-pack" || asked == "git-upload-pack"
-	case r.Method == http.MethodPost && service == "git-upload-pack":
-		return false, true
-	case r.Method == http.MethodPost && service == "git-receive-pack":
-		return true, true
+	case r.Method == http.MethodGet && path == "info/refs":
+		asked = r.URL.Query().Get("service")
+	case r.Method != http.MethodPost:
+		return ""
 	}
-	return false, false
+	switch asked {
+	case uploadPack:
+		return uploadPack
+	case receivePack:
+		return receivePack
+	}
+	return ""
 }
 
 func (s *Server) refusePush(re *repo, writes bool, allowed access) string {
@@ -81,23 +88,36 @@ func (s *Server) refusePush(re *repo, writes bool, allowed access) string {
 	return ""
 }
 
-func (s *Server) runGit(w http.ResponseWriter, r *http.Request, re *repo, service string, writes bool) ([]RefUpdate, error) {
-	inner, body, err := s.innerRequest(w, r, re, service)
+// runGit has git's own server program answer. http-backend would do the same with two more processes for each request.
+func (s *Server) runGit(w http.ResponseWriter, r *http.Request, re *repo, service string) ([]RefUpdate, error) {
+	listing := r.Method == http.MethodGet
+	kind, protocol := map[bool]string{true: "advertisement", false: "result"}[listing], r.Header.Get("Git-Protocol")
+	if protocol != "version=1" && protocol != "version=2" {
+		protocol = ""
+	}
+	body, err := readBody(w, r)
 	if err != nil {
 		return nil, err
 	}
-	var updates []RefUpdate
-	if body != nil {
-		defer func() { _ = os.Remove(body.Name()) }()
-		defer func() { _ = body.Close() }()
-		if writes {
-			updates = readUpdates(body, r.Header.Get("Content-Encoding") == "gzip")
-		}
-		if _, err := body.Seek(0, io.SeekStart); err != nil {
-			return nil, err
-		}
+	w.Header().Set("Content-Type", "application/x-"+service+"-"+kind)
+	w.Header().Set("Cache-Control", "no-cache")
+	if listing && protocol == "version=2" && service == uploadPack {
+		return nil, s.sendCapabilities(w, re)
 	}
-	s.cgi(r).ServeHTTP(w, inner)
+	if listing && protocol != "version=2" {
+		fmt.Fprintf(w, "%04x# service=%s\n0000", len("0000# service=\n")+len(service), service)
+	}
+	args := []string{strings.TrimPrefix(service, "git-"), "--stateless-rpc"}
+	if listing {
+		args = append(args, "--http-backend-info-refs")
+	}
+	if err := s.serveWith(re, protocol, body, w, append(args, ".")...); err != nil {
+		s.opts.Logger.Debug("forge: git", "service", service, "error", err) // the client has been told
+	}
+	var updates []RefUpdate
+	if service == receivePack {
+		updates = readUpdates(bytes.NewReader(body))
+	}
 	for i, u := range updates {
 		now := s.ref(re, u.Ref)
 		updates[i].Applied = now == u.New || (now == "" && strings.Trim(u.New, "0") == "")
@@ -105,70 +125,60 @@ func (s *Server) runGit(w http.ResponseWriter, r *http.Request, re *repo, servic
 	return updates, nil
 }
 
-// innerRequest is the request as the CGI program may see it: our path, no credentials, a body of known length
-// (net/http/cgi takes no chunked body, and git sends one for a large pack).
-func (s *Server) innerRequest(w http.ResponseWriter, r *http.Request, re *repo, service string) (*http.Request, *os.File, error) {
-	rel, err := filepath.Rel(s.dir, re.dir)
-	if err != nil {
-		return nil, nil, err
+func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	var in io.Reader = http.MaxBytesReader(w, r.Body, maxPack)
+	if r.Header.Get("Content-Encoding") == "gzip" {
+		zr, err := gzip.NewReader(in)
+		if err != nil {
+			return nil, err
+		}
+		in = io.LimitReader(zr, maxPack)
 	}
-	inner := r.Clone(r.Context())
-	inner.URL = &url.URL{Path: "/" + filepath.ToSlash(rel) + "/" + service, RawQuery: r.URL.RawQuery}
-	inner.Header.Del("Authorization")
-	inner.TransferEncoding = nil
-	if r.Method != http.MethodPost {
-		inner.Body, inner.ContentLength = http.NoBody, 0
-		return inner, nil, nil
-	}
-	file, err := os.CreateTemp(s.dir, "body-")
-	if err != nil {
-		return nil, nil, err
-	}
-	n, err := io.Copy(file, http.MaxBytesReader(w, r.Body, maxPack))
-	if err != nil {
-		return nil, nil, errors.Join(err, file.Close(), os.Remove(file.Name()))
-	}
-	inner.Body, inner.ContentLength = file, n
-	return inner, file, nil
+	return io.ReadAll(in)
 }
 
-func (s *Server) cgi(r *http.Request) *cgi.Handler {
-	env := append(s.gitEnv(), "GIT_PROJECT_ROOT="+s.dir, "GIT_HTTP_EXPORT_ALL=1", "REMOTE_USER=x-access-token")
-	if v := r.Header.Get("Git-Protocol"); v == "version=1" || v == "version=2" {
-		env = append(env, "GIT_PROTOCOL="+v)
+// sendCapabilities answers what every conversation of protocol version 2 begins with. Nothing of the repository is in
+// it but its settings, which all repositories here have in common: git is asked once.
+func (s *Server) sendCapabilities(w io.Writer, re *repo) error {
+	s.mu.Lock()
+	known := s.capabilities
+	s.mu.Unlock()
+	if known == nil {
+		var out bytes.Buffer
+		if err := s.serveWith(re, "version=2", nil, &out, "upload-pack", "--stateless-rpc", "--http-backend-info-refs", "."); err != nil {
+			return err
+		}
+		known = out.Bytes()
+		s.mu.Lock()
+		s.capabilities = known
+		s.mu.Unlock()
 	}
-	return &cgi.Handler{
-		Path:   s.git,
-		Args:   []string{"http-backend"},
-		Dir:    s.dir,
-		Env:    env,
-		Logger: slog.NewLogLogger(s.opts.Logger.Handler(), slog.LevelWarn),
-		Stderr: logWriter{s.opts.Logger},
+	_, _ = w.Write(known)
+	return nil
+}
+
+// serveWith runs one of git's server programs. It comes to its end whatever becomes of the client: half a push would
+// leave locks behind.
+func (s *Server) serveWith(re *repo, protocol string, in []byte, out io.Writer, args ...string) error {
+	cmd := exec.CommandContext(context.Background(), s.git, args...)
+	cmd.Dir, cmd.Env = re.dir, s.gitEnv()
+	if protocol != "" {
+		cmd.Env = append(cmd.Env, "GIT_PROTOCOL="+protocol)
 	}
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(in), out, logWriter{s.opts.Logger}
+	return cmd.Run()
 }
 
 type logWriter struct{ logger *slog.Logger }
 
 func (l logWriter) Write(p []byte) (int, error) {
-	l.logger.Debug("git http-backend", "stderr", string(p))
+	l.logger.Debug("forge: git", "stderr", string(p))
 	return len(p), nil
 }
 
 // readUpdates reads the commands at the start of a push: "old new ref", one a packet, up to a flush packet
 // (git's pack-protocol, "Reference Update Request").
-func readUpdates(body io.ReadSeeker, zipped bool) []RefUpdate {
-	if _, err := body.Seek(0, io.SeekStart); err != nil {
-		return nil
-	}
-	var in io.Reader = body
-	if zipped {
-		zr, err := gzip.NewReader(body)
-		if err != nil {
-			return nil
-		}
-		in = zr
-	}
-	var out []RefUpdate
+func readUpdates(in io.Reader) (out []RefUpdate) {
 	for len(out) < maxCommands {
 		line, err := readPacket(in)
 		if err != nil || line == nil {

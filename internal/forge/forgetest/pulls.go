@@ -3,7 +3,6 @@ package forgetest
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -125,17 +124,22 @@ func (s *Server) follow(re *repo, pr *PR, head string) {
 		s.opts.Logger.Error("forge: keep the head of a pull request", "error", err)
 	}
 	if base := s.branch(re, pr.Base); base != "" {
-		if out, err := s.gitIn(re.dir, "merge-base", base, head); err == nil {
-			pr.BaseSHA = strings.TrimSpace(string(out))
+		if common := s.mergeBase(re, base, head); common != "" {
+			pr.BaseSHA = common
 		}
 	}
 }
 
-// commitsBetween counts the commits that head has and base has not.
-func (s *Server) commitsBetween(re *repo, base, head string) (int, error) {
-	out, err := s.gitIn(re.dir, "rev-list", "--count", base+".."+head)
-	if err != nil {
-		return 0, err
+// mergeBase is where two commits parted, or "" when they have nothing in common.
+func (s *Server) mergeBase(re *repo, base, head string) string {
+	asked := [2]string{base, head}
+	if common, known := re.common[asked]; known {
+		return common
 	}
-	return strconv.Atoi(strings.TrimSpace(string(out)))
+	out, err := s.gitIn(re.dir, "merge-base", base, head)
+	if err != nil {
+		return ""
+	}
+	re.common[asked] = strings.TrimSpace(string(out))
+	return re.common[asked]
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -38,6 +39,8 @@ type repo struct {
 	parent   *repo             // of a fork
 	members  map[string]string // what people may do
 	checks   []Check
+	commits  map[string]bool      // known to be there: none ever goes
+	common   map[[2]string]string // merge bases that were asked for
 }
 
 // nameRE is what GitHub takes for an owner or a repository, less what could leave a folder.
@@ -59,7 +62,7 @@ func (s *Server) CreateRepo(owner, name, defaultBranch string) (Repo, error) {
 	}
 	s.nextID++
 	web := s.url + "/" + owner + "/" + name
-	re := &repo{dir: dir, created: s.opts.Now(), Repo: Repo{
+	re := &repo{dir: dir, created: s.opts.Now(), commits: map[string]bool{}, common: map[[2]string]string{}, Repo: Repo{
 		ID: s.nextID, Owner: owner, Name: name, WebURL: web, CloneURL: web + ".git", DefaultBranch: defaultBranch,
 	}}
 	s.repos[key(owner, name)] = re
@@ -74,12 +77,12 @@ func (s *Server) initBare(dir, branch string) error {
 		return err
 	}
 	for _, kv := range [][2]string{
-		{"http.receivepack", "true"},
 		{"uploadpack.allowFilter", "true"},
 		{"uploadpack.allowAnySHA1InWant", "true"},
 		{"receive.fsckObjects", "true"},
 		{"receive.autogc", "false"}, // a background gc would outlive Close
 		{"gc.auto", "0"},
+		{"core.alternateRefsCommand", "true"}, // a push would list the refs of the repository that it goes to a second time
 	} {
 		if _, err := s.gitIn(dir, "config", kv[0], kv[1]); err != nil {
 			return err
@@ -100,6 +103,18 @@ func (s *Server) Import(owner, name, branch, gitDir, commit string) error {
 }
 
 var importRE = regexp.MustCompile(`^[0-9a-f]{40}$`)
+
+// has says whether a commit is there. The caller holds the lock.
+func (s *Server) has(re *repo, commit string) bool {
+	if re.commits[commit] {
+		return true
+	}
+	_, err := s.gitIn(re.dir, "cat-file", "-e", commit+"^{commit}")
+	if err == nil && importRE.MatchString(commit) {
+		re.commits[commit] = true
+	}
+	return err == nil
+}
 
 // SetArchived makes a repository read-only, or lets it be written again.
 func (s *Server) SetArchived(owner, name string, archived bool) error {
@@ -142,7 +157,17 @@ func (s *Server) find(owner, name string) *repo {
 // branch reads one exact ref: the name is never taken for an expression such as "main~1".
 func (s *Server) branch(re *repo, name string) string { return s.ref(re, "refs/heads/"+name) }
 
+// ref reads a ref from its file, as nearly all are, and asks git for the others.
 func (s *Server) ref(re *repo, ref string) string {
+	if path.Clean(ref) == ref {
+		text, err := os.ReadFile(filepath.Join(re.dir, filepath.FromSlash(ref)))
+		if id := strings.TrimSpace(string(text)); err == nil && importRE.MatchString(id) {
+			return id
+		}
+		if _, packed := os.Stat(filepath.Join(re.dir, "packed-refs")); errors.Is(err, os.ErrNotExist) && errors.Is(packed, os.ErrNotExist) {
+			return ""
+		}
+	}
 	out, err := s.gitIn(re.dir, "show-ref", "--verify", "--hash", "--", ref)
 	if err != nil {
 		return ""

@@ -61,6 +61,8 @@ type Server struct {
 	requests   []Request
 	violations []string
 	fault      func(*http.Request) *Fault
+	// capabilities are git's first words in protocol version 2; nil until somebody wants them.
+	capabilities []byte
 }
 
 // Start starts a forge on opts.Addr, and a second listener for the log files that it redirects to.
