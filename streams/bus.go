@@ -270,3 +270,12 @@ func (b *Bus) Emit(ctx context.Context, e Event) {
 		b.log.DebugContext(ctx, "event not published", "kind", e.Kind, "error", err)
 	}
 }
+
+// Server says which server answers, and how long one round trip takes.
+func (b *Bus) Server() (version string, roundTrip time.Duration, err error) {
+	rtt, err := b.nc.RTT()
+	if err != nil {
+		return "", 0, fmt.Errorf("NATS: %w", err)
+	}
+	return b.nc.ConnectedServerVersion(), rtt, nil
+}

@@ -149,20 +149,13 @@ func (n *incident) startServices(ctx context.Context) error {
 
 // atWork says whether every stage asks for work.
 func (n *incident) atWork(ctx context.Context) bool {
-	free := 0
+	idle := false
 	err := n.withBus(ctx, func(ctx context.Context, bus *streams.Bus) error {
-		stages, err := bus.Stages(ctx)
-		for _, s := range stages {
-			if s.Workers > 0 {
-				free++
-			}
-		}
-		if free < len(stages) {
-			free = 0
-		}
+		lags, err := bus.Lags(ctx)
+		idle = slices.ContainsFunc(lags, func(l streams.Lag) bool { return l.Consumer != "" && l.Workers == 0 })
 		return err
 	})
-	return err == nil && free > 0
+	return err == nil && !idle
 }
 
 func (n *incident) stopServices() error {

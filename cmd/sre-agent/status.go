@@ -166,7 +166,7 @@ func (t terminal) stages(stages []stageView) {
 			workers = "PAUSED for " + age(time.Duration(s.PausedSeconds)*time.Second)
 		}
 		rows = append(rows, []string{
-			s.Stage, s.Stream, strconv.FormatUint(s.Pending, 10), strconv.Itoa(s.AckPending), strconv.Itoa(s.Redelivered),
+			s.Stage, s.Stream, strconv.FormatInt(s.Pending, 10), strconv.FormatInt(s.AckPending, 10), strconv.FormatInt(s.Redelivered, 10),
 			fmt.Sprintf("%.1f/s", s.PerSecond), age(time.Duration(s.OldestSeconds) * time.Second), workers,
 		})
 	}

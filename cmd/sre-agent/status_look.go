@@ -47,9 +47,9 @@ const (
 type stageView struct {
 	Stage       string `json:"stage"`
 	Stream      string `json:"stream"`
-	Pending     uint64 `json:"pending"`
-	AckPending  int    `json:"ack_pending"`
-	Redelivered int    `json:"redelivered"`
+	Pending     int64  `json:"pending"`
+	AckPending  int64  `json:"ack_pending"`
+	Redelivered int64  `json:"redelivered"`
 	Workers     int    `json:"workers"`
 	// PerSecond is how many were finished a second while it was looked at.
 	PerSecond     float64 `json:"per_second"`
@@ -144,13 +144,6 @@ func (o *observer) lookAtNATS(ctx context.Context, v *statusView) (string, error
 		return "", err
 	}
 	detail := fmt.Sprintf("%s, %s", version, rtt.Round(10*time.Microsecond))
-	stages, err := o.bus.Stages(ctx)
-	if err != nil {
-		return "", err
-	}
-	for _, s := range stages {
-		v.Stages = append(v.Stages, viewOfStage(s))
-	}
 	lags, err := o.bus.Lags(ctx)
 	if err != nil {
 		return "", err
@@ -162,17 +155,25 @@ func (o *observer) lookAtNATS(ctx context.Context, v *statusView) (string, error
 		if l.MaxBytes > 0 && l.Bytes > l.MaxBytes/10*9 && l.Stream != streams.Events {
 			detail += fmt.Sprintf("; %s is nearly full", l.Stream)
 		}
+		if l.Consumer == "" {
+			continue
+		}
+		oldest, err := o.bus.Oldest(ctx, l)
+		if err != nil {
+			return "", err
+		}
+		v.Stages = append(v.Stages, viewOfStage(l, oldest))
 	}
 	return detail, nil
 }
 
-func viewOfStage(s streams.Stage) stageView {
+func viewOfStage(l streams.Lag, oldest time.Time) stageView {
 	v := stageView{
-		Stage: s.Consumer, Stream: s.Stream, Pending: s.Pending, AckPending: s.AckPending, Redelivered: s.Redelivered, Workers: s.Workers,
-		PausedSeconds: int64(s.PausedFor.Seconds()), finished: s.Finished,
+		Stage: l.Consumer, Stream: l.Stream, Pending: l.Pending, AckPending: l.AckPending, Redelivered: l.Redelivered, Workers: l.Workers,
+		PausedSeconds: int64(l.PausedFor.Seconds()), finished: l.Finished,
 	}
-	if !s.Oldest.IsZero() {
-		v.OldestSeconds = int64(max(0, time.Since(s.Oldest).Seconds()))
+	if !oldest.IsZero() {
+		v.OldestSeconds = int64(max(0, time.Since(oldest).Seconds()))
 	}
 	return v
 }
@@ -184,12 +185,12 @@ func (o *observer) lookAtPostgres(ctx context.Context, v *statusView) (string, e
 		return "", err
 	}
 	detail := fmt.Sprintf("%d.%d, %s", server.Version/10_000, server.Version%10_000, time.Since(began).Round(10*time.Microsecond))
-	open, err := o.st.OpenCounts(ctx)
+	open, err := o.st.OpenRuns(ctx)
 	if err != nil {
 		return "", err
 	}
 	for _, c := range open {
-		v.Open = append(v.Open, openView{c.State, c.Reason, c.Count, int64(c.OldestSeconds)})
+		v.Open = append(v.Open, openView{c.State, c.Reason, c.Count, int64(c.Age)})
 	}
 	blocked, err := o.st.BlockedSince(ctx, 24*time.Hour)
 	if err != nil {

@@ -69,6 +69,7 @@ grant select,
 grant select, insert, update (state, reason, pr_number, pr_url, pr_state, reverted_at, receipt, receipt_minisig, updated_at)
     on publications to sre_agent_publisher;
 grant select, insert, update (state, reason, comment_id, updated_at) on suggestions to sre_agent_publisher;
+grant select, insert, update (id) on turns to sre_agent_publisher; -- a run that it puts off, or that people want again, waits
 grant select, insert, update on watches to sre_agent_publisher;
 grant select, insert on commands, switches to sre_agent_publisher;
 grant insert on actions to sre_agent_publisher;

@@ -26,15 +26,16 @@ An empty variable counts as one that is not set. A variable that is misspelt giv
 const outro = `
 ## OpenTelemetry
 
-Metrics are always served in Prometheus' format on ` + "`/metrics`" + `. Traces and metrics are also sent by OTLP over HTTP when
-an endpoint is named. The standard variables are read by the OpenTelemetry SDK itself:
+Metrics are always served in Prometheus' format on ` + "`/metrics`" + `. Traces and metrics are also sent by OTLP, over HTTP or
+gRPC, when an endpoint is named. The standard variables are read by the OpenTelemetry SDK itself:
 [exporter](https://opentelemetry.io/docs/specs/otel/protocol/exporter/),
 [SDK](https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/).
 
 | variable | meaning |
 |---|---|
-| ` + "`OTEL_EXPORTER_OTLP_ENDPOINT`" + ` | base address for traces and metrics; not set: nothing is sent |
-| ` + "`OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`, `OTEL_EXPORTER_OTLP_METRICS_ENDPOINT`" + ` | the full address of one of the two |
+| ` + "`OTEL_EXPORTER_OTLP_ENDPOINT`" + ` | base address for traces and metrics, such as ` + "`http://collector:4318`" + `; not set: nothing is sent |
+| ` + "`OTEL_EXPORTER_OTLP_PROTOCOL`" + `, also for one of the two as below | ` + "`http/protobuf`" + ` (the default; port 4318) or ` + "`grpc`" + ` (port 4317); anything else ends the program at its start |
+| ` + "`OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`, `OTEL_EXPORTER_OTLP_METRICS_ENDPOINT`" + ` | the address of one of the two; over HTTP with its path, such as ` + "`/v1/traces`" + ` |
 | ` + "`OTEL_EXPORTER_OTLP_HEADERS`" + ` | headers for the collector, such as its key |
 | ` + "`OTEL_RESOURCE_ATTRIBUTES`" + ` | more attributes of this process |
 | ` + "`OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG`" + ` | which traces are kept |

@@ -8,21 +8,18 @@ import (
 	"github.com/sre-agent/sre-agent/internal/store/db"
 )
 
-// OpenCount is how many runs that have not ended are in a state for a reason, and how old the oldest is.
-type OpenCount = db.CountOpenRow
-
 // ReasonCount is how many there are for a reason.
 type ReasonCount = db.CountBlockedSinceRow
 
 // WaitingRun is a run that waits.
 type WaitingRun = db.OldestWaitingRow
 
-// OpenCounts counts the runs that have not ended by state and reason.
-func (s *Store) OpenCounts(ctx context.Context) ([]OpenCount, error) { return s.q.CountOpen(ctx) }
+// BlockedAmong is how many of the newest runs BlockedSince looks at.
+const BlockedAmong = 100_000
 
-// BlockedSince counts the runs that were blocked within a time, by reason.
+// BlockedSince counts those of the newest runs that were blocked within a time, by reason.
 func (s *Store) BlockedSince(ctx context.Context, within time.Duration) ([]ReasonCount, error) {
-	return s.q.CountBlockedSince(ctx, within.Seconds())
+	return s.q.CountBlockedSince(ctx, db.CountBlockedSinceParams{Newest: BlockedAmong, Seconds: within.Seconds()})
 }
 
 // OldestWaiting lists the runs that have been waiting for longest, at most n.

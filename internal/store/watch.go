@@ -13,7 +13,7 @@ import (
 // OpenRuns counts runs that have not ended.
 type OpenRuns = db.OpenRunsRow
 
-// OpenRuns counts the runs that have not ended, by state and what they wait for. Ended runs cost nothing; those that wait
+// OpenRuns counts the runs that have not ended, by state and reason. Ended runs cost nothing; those that wait
 // are counted one by one.
 func (s *Store) OpenRuns(ctx context.Context) ([]OpenRuns, error) { return s.q.OpenRuns(ctx) }
 

@@ -11,7 +11,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"os"
 	"sync"
 	"time"
 
@@ -21,8 +20,6 @@ import (
 	"github.com/prometheus/otlptranslator"
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetrichttp"
-	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
 	otelprometheus "go.opentelemetry.io/otel/exporters/prometheus"
 	"go.opentelemetry.io/otel/propagation"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
@@ -76,9 +73,6 @@ func Start(ctx context.Context, opts Options) (*Telemetry, error) {
 	t.Log = log
 	res, err := newResource(ctx, opts)
 	if err != nil {
-		return nil, err
-	}
-	if err := checkProtocol(); err != nil {
 		return nil, err
 	}
 	if err := t.startTraces(ctx, res); err != nil {
@@ -145,10 +139,14 @@ func (t *Telemetry) startTraces(ctx context.Context, res *resource.Resource) err
 		return nil
 	}
 	options := []sdktrace.TracerProviderOption{sdktrace.WithResource(res)}
-	if exports("TRACES") {
-		exporter, err := otlptracehttp.New(ctx)
+	protocol, err := protocolOf(traces)
+	if err != nil {
+		return err
+	}
+	if exports(traces) {
+		exporter, err := traceExporter(ctx, protocol)
 		if err != nil {
-			return fmt.Errorf("telemetry: trace exporter: %w", err)
+			return err
 		}
 		options = append(options, sdktrace.WithBatcher(exporter))
 	}
@@ -168,10 +166,14 @@ func (t *Telemetry) startMetrics(ctx context.Context, res *resource.Resource) er
 		return err
 	}
 	options := []sdkmetric.Option{sdkmetric.WithResource(res), sdkmetric.WithReader(reader)}
-	if exports("METRICS") {
-		exporter, err := otlpmetrichttp.New(ctx)
+	protocol, err := protocolOf(metrics)
+	if err != nil {
+		return err
+	}
+	if exports(metrics) {
+		exporter, err := metricExporter(ctx, protocol)
 		if err != nil {
-			return fmt.Errorf("telemetry: metric exporter: %w", err)
+			return err
 		}
 		options = append(options, sdkmetric.WithReader(sdkmetric.NewPeriodicReader(exporter)))
 	}
@@ -200,25 +202,4 @@ func prometheusReader(registry *prometheus.Registry) (sdkmetric.Reader, error) {
 		return nil, fmt.Errorf("telemetry: prometheus exporter: %w", err)
 	}
 	return reader, nil
-}
-
-// disabled says whether traces and metrics are off altogether, also those that are scraped.
-func disabled() bool { return os.Getenv("OTEL_SDK_DISABLED") == "true" }
-
-// exports says whether the standard variables name an OTLP endpoint for a signal, "TRACES" or "METRICS".
-func exports(signal string) bool {
-	if disabled() || os.Getenv("OTEL_"+signal+"_EXPORTER") == "none" {
-		return false
-	}
-	return os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") != "" || os.Getenv("OTEL_EXPORTER_OTLP_"+signal+"_ENDPOINT") != ""
-}
-
-// checkProtocol refuses what would otherwise be sent to a gRPC port in vain.
-func checkProtocol() error {
-	for _, name := range []string{"OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL"} {
-		if value := os.Getenv(name); value != "" && value != "http/protobuf" {
-			return fmt.Errorf("telemetry: %s=%.40q: only http/protobuf is built in (a collector listens for it on port 4318)", name, value)
-		}
-	}
-	return nil
 }

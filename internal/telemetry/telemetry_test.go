@@ -12,7 +12,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -241,33 +240,6 @@ func TestThePropagatorCarriesTheTrace(t *testing.T) {
 	}
 }
 
-func TestShutdownSendsTracesAndMetricsWhenAnEndpointIsNamed(t *testing.T) {
-	var traces, metrics atomic.Int64
-	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		switch r.URL.Path {
-		case "/v1/traces":
-			traces.Add(1)
-		case "/v1/metrics":
-			metrics.Add(1)
-		}
-	}))
-	defer collector.Close()
-	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.URL)
-	tel, err := telemetry.Start(t.Context(), telemetry.Options{Service: "test", Writer: io.Discard})
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, span := tel.Tracer.Start(t.Context(), "work")
-	span.End()
-	tel.Counters.Retry(t.Context(), telemetry.RetryCrash)
-	if err := tel.Shutdown(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if traces.Load() == 0 || metrics.Load() == 0 {
-		t.Errorf("the collector got %d traces and %d metrics", traces.Load(), metrics.Load())
-	}
-}
-
 func TestShutdownKeepsItsDeadlineWhenTheCollectorHangs(t *testing.T) {
 	hang := make(chan struct{})
 	collector := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-hang }))
@@ -295,10 +267,6 @@ func TestStartRefusesWhatItCannotDo(t *testing.T) {
 		if _, err := telemetry.Start(t.Context(), opts); err == nil {
 			t.Errorf("Start accepts %+v", opts)
 		}
-	}
-	t.Setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
-	if _, err := telemetry.Start(t.Context(), telemetry.Options{Writer: io.Discard}); err == nil || !strings.Contains(err.Error(), "http/protobuf") {
-		t.Errorf("error %v, want one that says what is possible", err)
 	}
 }
 

@@ -104,7 +104,7 @@ func (w *Watch) runs(ctx context.Context) error {
 		case run.Waiting:
 			waiting[c.Reason] = float64(c.Count)
 		case run.Running, run.Publishing:
-			claims[c.State] = c.Oldest
+			claims[c.State] = max(claims[c.State], c.Oldest)
 		default:
 		}
 	}

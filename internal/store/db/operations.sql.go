@@ -11,17 +11,25 @@ import (
 )
 
 const countBlockedSince = `-- name: CountBlockedSince :many
-select reason, count(*)::bigint as count from runs
-where state = 'blocked' and ended_at > now() - make_interval(secs => $1::float8) group by reason order by count desc, reason
+select r.reason, count(*)::bigint as count
+from (select state, reason, ended_at from runs order by id desc limit $1) r
+where r.state = 'blocked' and r.ended_at > now() - make_interval(secs => $2::float8)
+group by r.reason order by count desc, r.reason
 `
+
+type CountBlockedSinceParams struct {
+	Newest  int32
+	Seconds float64
+}
 
 type CountBlockedSinceRow struct {
 	Reason string
 	Count  int64
 }
 
-func (q *Queries) CountBlockedSince(ctx context.Context, seconds float64) ([]CountBlockedSinceRow, error) {
-	rows, err := q.db.Query(ctx, countBlockedSince, seconds)
+// Among the newest runs: no index holds ended ones, and there may be many millions of them.
+func (q *Queries) CountBlockedSince(ctx context.Context, arg CountBlockedSinceParams) ([]CountBlockedSinceRow, error) {
+	rows, err := q.db.Query(ctx, countBlockedSince, arg.Newest, arg.Seconds)
 	if err != nil {
 		return nil, err
 	}
@@ -30,46 +38,6 @@ func (q *Queries) CountBlockedSince(ctx context.Context, seconds float64) ([]Cou
 	for rows.Next() {
 		var i CountBlockedSinceRow
 		if err := rows.Scan(&i.Reason, &i.Count); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
-const countOpen = `-- name: CountOpen :many
-select state, reason, count(*)::bigint as count,
-    coalesce(extract(epoch from now() - min(created_at)), 0)::float8 as oldest_seconds
-from runs where state in ('waiting', 'ready', 'running', 'fixed', 'publishing')
-group by state, reason order by state, reason
-`
-
-type CountOpenRow struct {
-	State         string
-	Reason        string
-	Count         int64
-	OldestSeconds float64
-}
-
-// The runs that have not ended, by state and reason. Each state has an index of its own.
-func (q *Queries) CountOpen(ctx context.Context) ([]CountOpenRow, error) {
-	rows, err := q.db.Query(ctx, countOpen)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []CountOpenRow{}
-	for rows.Next() {
-		var i CountOpenRow
-		if err := rows.Scan(
-			&i.State,
-			&i.Reason,
-			&i.Count,
-			&i.OldestSeconds,
-		); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
@@ -105,7 +73,7 @@ type OldestWaitingRow struct {
 	Seconds float64
 }
 
-// The run of each repository that has been waiting for longest.
+// The runs that have been waiting for longest.
 func (q *Queries) OldestWaiting(ctx context.Context, maxRows int32) ([]OldestWaitingRow, error) {
 	rows, err := q.db.Query(ctx, oldestWaiting, maxRows)
 	if err != nil {

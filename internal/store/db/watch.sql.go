@@ -76,28 +76,33 @@ func (q *Queries) NewestRun(ctx context.Context) (int64, error) {
 }
 
 const openRuns = `-- name: OpenRuns :many
-select w.state::text as state, w.reason::text as reason, w.count::bigint as count, w.oldest::float8 as oldest, w.overdue::bigint as overdue from (
-    select 'waiting' as state, r.reason, count(*) as count, 0 as oldest, 0 as overdue from runs r where r.state = 'waiting' group by r.reason
+select w.state::text as state, w.reason::text as reason, w.count::bigint as count, w.age::float8 as age, w.oldest::float8 as oldest, w.overdue::bigint as overdue from (
+    select r.state, r.reason, count(*) as count, max(extract(epoch from now() - r.created_at)) as age, 0 as oldest, 0 as overdue
+    from runs r where r.state = 'waiting' group by r.state, r.reason
     union all
-    select r.state, '', count(*), 0, 0 from runs r where r.state = 'ready' group by r.state
+    select r.state, r.reason, count(*), max(extract(epoch from now() - r.created_at)), 0, 0 from runs r where r.state = 'ready' group by r.state, r.reason
     union all
-    select r.state, '', count(*), 0, 0 from runs r where r.state = 'fixed' group by r.state
+    select r.state, r.reason, count(*), max(extract(epoch from now() - r.created_at)), 0, 0 from runs r where r.state = 'fixed' group by r.state, r.reason
     union all
-    select r.state, '', count(*), max(extract(epoch from now() - case r.state when 'running' then r.attempt_started_at else r.updated_at end)),
+    select r.state, r.reason, count(*), max(extract(epoch from now() - r.created_at)),
+        max(extract(epoch from now() - case r.state when 'running' then r.attempt_started_at else r.updated_at end)),
         count(*) filter (where r.lease_expires_at < now())
-    from runs r where r.state in ('running', 'publishing') group by r.state) w
+    from runs r where r.state in ('running', 'publishing') group by r.state, r.reason) w
+order by 1, 2
 `
 
 type OpenRunsRow struct {
 	State   string
 	Reason  string
 	Count   int64
+	Age     float64
 	Oldest  float64
 	Overdue int64
 }
 
-// The runs that have not ended, by state and what they wait for: each part by an index that holds no others. oldest is
-// how many seconds the oldest claim has been held, overdue how many leases have run out.
+// The runs that have not ended, by state and reason: each part by an index that holds no others, so that ended runs cost
+// nothing. age is how many seconds ago the oldest was made, oldest how many the oldest claim has been held, overdue how
+// many leases have run out.
 func (q *Queries) OpenRuns(ctx context.Context) ([]OpenRunsRow, error) {
 	rows, err := q.db.Query(ctx, openRuns)
 	if err != nil {
@@ -111,6 +116,7 @@ func (q *Queries) OpenRuns(ctx context.Context) ([]OpenRunsRow, error) {
 			&i.State,
 			&i.Reason,
 			&i.Count,
+			&i.Age,
 			&i.Oldest,
 			&i.Overdue,
 		); err != nil {

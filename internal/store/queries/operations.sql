@@ -1,16 +1,12 @@
--- name: CountOpen :many
--- The runs that have not ended, by state and reason. Each state has an index of its own.
-select state, reason, count(*)::bigint as count,
-    coalesce(extract(epoch from now() - min(created_at)), 0)::float8 as oldest_seconds
-from runs where state in ('waiting', 'ready', 'running', 'fixed', 'publishing')
-group by state, reason order by state, reason;
-
 -- name: CountBlockedSince :many
-select reason, count(*)::bigint as count from runs
-where state = 'blocked' and ended_at > now() - make_interval(secs => @seconds::float8) group by reason order by count desc, reason;
+-- Among the newest runs: no index holds ended ones, and there may be many millions of them.
+select r.reason, count(*)::bigint as count
+from (select state, reason, ended_at from runs order by id desc limit @newest) r
+where r.state = 'blocked' and r.ended_at > now() - make_interval(secs => @seconds::float8)
+group by r.reason order by count desc, r.reason;
 
 -- name: OldestWaiting :many
--- The run of each repository that has been waiting for longest.
+-- The runs that have been waiting for longest.
 select r.id, r.reason, p.owner, p.name, extract(epoch from now() - r.created_at)::float8 as seconds
 from runs r join repositories p on p.id = r.repository_id
 where r.state = 'waiting' order by r.created_at, r.id limit @max_rows;
