@@ -7,6 +7,7 @@
 package watch
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -32,8 +33,12 @@ const (
 // repeat what anybody wrote, with the right to write.
 func Speaks(c Comment) bool {
 	own := slices.ContainsFunc(marks(), func(mark string) bool { return strings.Contains(c.Body, mark) })
-	return !own && !strings.HasSuffix(c.Author, "[bot]") && c.ID != "" && c.Author != ""
+	return !own && !programs.MatchString(c.Author) && c.ID != "" && c.Author != ""
 }
+
+// programs are names that GitHub gives to Apps, and GitLab to the users of project and group tokens and to service accounts.
+// https://docs.gitlab.com/user/project/settings/project_access_tokens/#bot-users-for-projects
+var programs = regexp.MustCompile(`\[bot\]$|^(?:project|group)_[0-9]+_bot|^service_account_`)
 
 // Command is the first command of a comment, or "". It has to begin a line of its own text: in a quote, in code or in
 // what a reader can't see it is none. In doubt it is none.

@@ -103,9 +103,13 @@ func TestSomeCommentsDoNotSpeak(t *testing.T) {
 		"our own":                     {watch.Comment{ID: "1", Author: "sre-agent", Body: "/sre-agent off\n<!-- sre-agent talk run=1 -->"}, false},
 		"one that looks like our own": {watch.Comment{ID: "1", Author: "ada", Body: "<!-- sre-agent -->\n/sre-agent off"}, false},
 		"our own on a forge that shows HTML as text": {watch.Comment{ID: "1", Author: "sre-agent", Body: "/sre-agent off\n\n[//]: # (sre-agent talk run=1)"}, false},
-		"an app's":          {watch.Comment{ID: "1", Author: "github-actions[bot]", Body: "/sre-agent off"}, false},
-		"one of a ghost":    {watch.Comment{ID: "1", Body: "/sre-agent off"}, false},
-		"one without an id": {watch.Comment{Author: "ada", Body: "/sre-agent off"}, false},
+		"an app's":              {watch.Comment{ID: "1", Author: "github-actions[bot]", Body: "/sre-agent off"}, false},
+		"a program's on GitLab": {watch.Comment{ID: "1", Author: "project_42_bot_0a1b2c", Body: "/sre-agent off"}, false},
+		"a group's program":     {watch.Comment{ID: "1", Author: "group_7_bot", Body: "/sre-agent off"}, false},
+		"a service account's":   {watch.Comment{ID: "1", Author: "service_account_group_7_ab", Body: "/sre-agent off"}, false},
+		"one called like a bot": {watch.Comment{ID: "1", Author: "project_bot", Body: "/sre-agent off"}, true},
+		"one of a ghost":        {watch.Comment{ID: "1", Body: "/sre-agent off"}, false},
+		"one without an id":     {watch.Comment{Author: "ada", Body: "/sre-agent off"}, false},
 	} {
 		if got := watch.Speaks(tt.comment); got != tt.want {
 			t.Errorf("%s: %v", name, got)

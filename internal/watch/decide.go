@@ -75,7 +75,9 @@ type State struct {
 type Look struct {
 	PR Pull
 	// Gone says that the forge knows no such pull request any more.
-	Gone     bool
+	Gone bool
+	// Deaf says that the comments could not be read. None of them is new then, and none is gone.
+	Deaf     bool
 	Comments []Comment
 	// Allowed says who of those that gave a new command may write to the repository.
 	Allowed map[string]bool
@@ -135,17 +137,19 @@ type Plan struct {
 	Changed bool
 }
 
-// Commands are the comments that have not been read and that hold a command, at most n; the last one that was looked at
-// comes with them.
-func Commands(s State, comments []Comment, n int) (commands []Comment, read []string) {
+// Commands are the comments that have not been read and that hold a command, of the first MaxCommanders people, and the ids
+// of all that were read for that. Each of these people costs a question to the forge, however much they wrote.
+func Commands(s State, comments []Comment) (commands []Comment, read []string) {
+	people := map[string]bool{}
 	for _, c := range comments {
 		if slices.Contains(s.Seen, c.ID) {
 			continue
 		}
 		if Speaks(c) && Command(c.Body) != "" {
-			if len(commands) == n {
+			if !people[c.Author] && len(people) == MaxCommanders {
 				break
 			}
+			people[c.Author] = true
 			commands = append(commands, c)
 		}
 		read = append(read, c.ID)
@@ -153,8 +157,8 @@ func Commands(s State, comments []Comment, n int) (commands []Comment, read []st
 	return commands, read
 }
 
-// MaxCommands is how many commands one look acts on; the others are for the next one.
-const MaxCommands = 20
+// MaxCommanders is of how many people one look takes commands; those of the others are for the next one.
+const MaxCommanders = 20
 
 // Decide says what to do about a pull request.
 func Decide(s State, l Look) Plan {
@@ -194,7 +198,8 @@ func (p *planner) observe(l Look) {
 	}
 	p.State.PR, p.State.BaseHead = now, l.BaseHead
 	if !l.Gone {
-		p.State.Head, p.State.Conflicts = l.PR.Head, l.PR.Conflicts && now == Open
+		p.State.Head = l.PR.Head
+		p.conflicts(l)
 	}
 	if now == Merged && p.State.MergeCommit == "" {
 		p.State.MergeCommit = l.PR.MergeCommit
@@ -216,6 +221,14 @@ func (p *planner) observe(l Look) {
 	}
 }
 
+// conflicts believes in a conflict when both branches are where they were at the last look: just after a push, Gitea and
+// Forgejo say that of every pull request.
+func (p *planner) conflicts(l Look) {
+	says := p.State.PR == Open && l.PR.Conflicts
+	p.State.Conflicts = says && (p.was.Conflicts || (p.was.Head == l.PR.Head && p.was.BaseHead == l.BaseHead))
+	p.Changed = p.Changed || says != p.State.Conflicts // look again soon
+}
+
 // label acts on the label when it appears, so that a person who opens the pull request again has the last word.
 func (p *planner) label(l Look) {
 	if l.Gone {
@@ -235,7 +248,10 @@ func (p *planner) closing(why string) {
 }
 
 func (p *planner) commands(l Look) {
-	commands, read := Commands(p.was, l.Comments, MaxCommands)
+	if l.Deaf {
+		return
+	}
+	commands, read := Commands(p.was, l.Comments)
 	for _, c := range commands {
 		command, allowed := Command(c.Body), l.Allowed[c.Author]
 		p.do(Action{Kind: Answer, Comment: c, Command: command, Allowed: allowed})
@@ -264,7 +280,7 @@ func (p *planner) ownWish(l Look) {
 		p.closing(ClosingOff)
 	case l.Passed:
 		p.closing(ClosingMended)
-	case l.PR.Conflicts && l.Follower != 0:
+	case p.State.Conflicts && l.Follower != 0:
 		p.closing(ClosingOutdated)
 	}
 }

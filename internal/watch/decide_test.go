@@ -103,7 +103,11 @@ func TestWhatIsDoneAboutAPullRequest(t *testing.T) {
 		"the label came to a closed one":                   {open(was("closed")), says(closed, labelled), "refuse:label", nil},
 		"somebody opened it again with the label on":       {open(was("closed"), closing("label"), func(s *watch.State) { s.OffLabel = true }), says(labelled), "note lift:reopened", nil},
 		"the failure is gone on the base":                  {open(), says(passed), "close:mended", nil},
-		"it conflicts, and nobody knows better":            {open(), says(conflicts), "", nil},
+		"it conflicts, and nobody knows better":            {open(), says(conflicts), "", func(s watch.State) bool { return s.Conflicts }},
+		"it conflicts just after a push to the base":       {open(func(s *watch.State) { s.BaseHead = "b0" }), says(conflicts, follower), "", func(s watch.State) bool { return !s.Conflicts }},
+		"it conflicts just after a push to its branch":     {open(func(s *watch.State) { s.Head = "h0" }), says(conflicts, follower), "", func(s watch.State) bool { return !s.Conflicts }},
+		"it conflicts after a push as it did before":       {open(func(s *watch.State) { s.BaseHead, s.Conflicts = "b0", true }), says(conflicts, follower), "close:outdated", nil},
+		"it is closed and conflicts":                       {open(was("closed")), says(closed, conflicts), "", func(s watch.State) bool { return !s.Conflicts }},
 		"it conflicts, and the trouble is there elsewhere": {open(), says(conflicts, follower), "close:outdated", nil},
 		"another one follows, and nothing conflicts":       {open(), says(follower), "", nil},
 		"its checks are red":                               {open(), says(red), "needs_review", nil},
@@ -145,18 +149,23 @@ func TestWhatIsDoneAboutAPullRequest(t *testing.T) {
 	}
 }
 
-func TestTooManyCommandsAreForLater(t *testing.T) {
+func TestTooManyPeoplesCommandsAreForLater(t *testing.T) {
 	t.Parallel()
 	l := says()
-	for range watch.MaxCommands + 5 {
+	for i := range watch.MaxCommanders + 5 {
 		comment("ada", "hello", true)(&l)
-		comment("ada", "/sre-agent why", true)(&l)
+		comment(fmt.Sprint("p", i), "/sre-agent why", true)(&l)
+		comment("p0", "/sre-agent why", true)(&l)
 	}
 	first := watch.Decide(open(), l)
 	second := watch.Decide(first.State, l)
 	third := watch.Decide(second.State, l)
-	if len(first.Actions) != watch.MaxCommands || len(second.Actions) != 5 || len(third.Actions) != 0 || len(third.State.Seen) != len(l.Comments) {
+	if len(first.Actions) != 2*watch.MaxCommanders || len(second.Actions) != 10 || len(third.Actions) != 0 || len(third.State.Seen) != len(l.Comments) {
 		t.Errorf("%d, then %d, then %d", len(first.Actions), len(second.Actions), len(third.Actions))
+	}
+	deaf := watch.Decide(third.State, says(func(l *watch.Look) { l.Deaf = true }))
+	if len(deaf.State.Seen) != len(l.Comments) {
+		t.Errorf("%d are remembered when none can be read", len(deaf.State.Seen))
 	}
 	l.Comments = l.Comments[:3]
 	if last := watch.Decide(third.State, l); len(last.State.Seen) != 3 {
@@ -191,5 +200,15 @@ func TestAMessageThatRevertsOurs(t *testing.T) {
 		if got := watch.Reverts(tt.message, ours, "acme", "hello", 12); got != tt.want {
 			t.Errorf("%s: %v", name, got)
 		}
+	}
+}
+
+func TestWhatIsNotBelievedYetIsLookedAtAgainSoon(t *testing.T) {
+	t.Parallel()
+	if watch.Decide(open(), says()).Changed {
+		t.Error("nothing is new, and it is looked at again soon")
+	}
+	if !watch.Decide(open(func(s *watch.State) { s.BaseHead = "b0" }), says(conflicts)).Changed {
+		t.Error("a conflict just after a push is left for later")
 	}
 }

@@ -99,7 +99,7 @@ func (s *Service) publishFix(ctx context.Context, r store.Run, fix db.Fix) (endi
 	if err != nil {
 		return ending{}, err
 	}
-	if err := s.afford(ctx, at, callsOfPullRequest); err != nil {
+	if err := afford(ctx, s.Writes, at, callsOfPullRequest); err != nil {
 		return ending{}, err
 	}
 	if err := s.push(ctx, at, r, pub); err != nil {

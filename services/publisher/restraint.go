@@ -40,6 +40,9 @@ type putOff struct {
 
 func (p *putOff) Error() string { return p.why }
 
+// RetryAfter is how long to wait.
+func (p *putOff) RetryAfter() time.Duration { return p.after }
+
 // intended has the intent written within the caps, or ends the run whose incident has its pull request. The record of what
 // is open may be behind the forge: what is not open there any more does not count, and what became of it is for others to
 // record.
@@ -101,13 +104,13 @@ type Writes interface {
 	Take(ctx context.Context, at origin.Place, n int) (time.Duration, error)
 }
 
-// afford takes the calls that a publication will make before it makes the first one. One that is tried again takes them
-// again: fewer, never more.
-func (s *Service) afford(ctx context.Context, at Target, calls int) error {
-	if s.Writes == nil {
+// afford takes the calls that are going to be made before the first one is. What is tried again takes them again: fewer,
+// never more.
+func afford(ctx context.Context, w Writes, at Target, calls int) error {
+	if w == nil {
 		return nil
 	}
-	wait, err := s.Writes.Take(ctx, at.Place, calls)
+	wait, err := w.Take(ctx, at.Place, calls)
 	if err != nil {
 		return err
 	}

@@ -82,8 +82,8 @@ func Serve(ctx context.Context, env *program.Env) error {
 		service.Receipts = receipts
 	}
 	watcher := &Watcher{
-		Store: p.Store, Target: targets, History: mirrors, Settings: mirrors, Events: bus, Counters: env.Telemetry.Counters, Log: env.Log,
-		Redact: env.Redact.String, Holder: env.Holder, TTL: leaseOf(cfg),
+		Store: p.Store, Target: targets, History: mirrors, Settings: mirrors, Events: bus, Writes: writes, Counters: env.Telemetry.Counters,
+		Log: env.Log, Redact: env.Redact.String, Holder: env.Holder, TTL: leaseOf(cfg),
 		Every: Intervals{Least: cfg.WatchMin(), Most: cfg.WatchMax(), Stale: cfg.WatchStale(), Base: cfg.WatchBase()},
 	}
 	defer beside(ctx, watcher.Loop)()

@@ -72,7 +72,7 @@ func (s *Service) comment(ctx context.Context, at Target, r store.Run, fix db.Fi
 			return done(store.SuggestionAdopted, c.ID), nil
 		}
 	}
-	if err := s.afford(ctx, at, callsOfComment); err != nil {
+	if err := afford(ctx, s.Writes, at, callsOfComment); err != nil {
 		return ending{}, err
 	}
 	body := pulltext.Suggestion(told(r, fix, report), fix.Diff, why, row.Mark, markup.Of(at.Place.Forge))

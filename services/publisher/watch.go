@@ -73,6 +73,8 @@ type Watcher struct {
 	History  History
 	Settings Settings
 	Events   Emitter
+	// Writes bounds what is written; nil: nothing does.
+	Writes   Writes
 	Counters *telemetry.Counters
 	Log      *slog.Logger
 	Redact   func(string) string

@@ -19,25 +19,22 @@ import (
 // needsReview is the label of a pull request whose own checks are red.
 const needsReview = "needs-review"
 
-// maxListed is how many comments a forge lists: one that is not among so many may be there all the same.
-const maxListed = 1000
-
 // act does what has an effect on the forge: first it says why. The records are written, so it may be begun again at
-// any point. again says that what it did is to be looked at.
+// any point. A comment or a label that the forge refuses does not keep a pull request open. again says that what it did
+// is to be looked at.
 func (l *looker) act(ctx context.Context, w store.Watch, p watch.Plan) (again bool, err error) {
-	if err := l.say(ctx, w); err != nil {
+	if err := l.passOver(ctx, "our comment", l.say(ctx, w)); err != nil {
 		return false, err
 	}
 	for _, a := range p.Actions {
 		switch a.Kind {
 		case watch.NeedsReview:
-			err = l.forge.AddLabels(ctx, l.at.Owner, l.at.Name, l.number(), []string{needsReview})
-			if err == nil || errors.Is(err, forge.ErrUnsupported) {
-				err = l.Store.MarkWatch(ctx, w, p.State.Head)
-			}
+			err = l.mark(ctx, w, p.State, a)
 		case watch.Close:
 			again = true
-			err = l.forge.ClosePullRequest(ctx, l.at.Owner, l.at.Name, l.number())
+			if err = afford(ctx, l.Writes, l.at, 1); err == nil {
+				err = l.forge.ClosePullRequest(ctx, l.at.Owner, l.at.Name, l.number())
+			}
 		case watch.Note, watch.Refuse, watch.Lift, watch.Replace, watch.Answer: // records
 		}
 		if err != nil {
@@ -48,8 +45,25 @@ func (l *looker) act(ctx context.Context, w store.Watch, p watch.Plan) (again bo
 	return again || slices.ContainsFunc(l.comments, func(c forge.Comment) bool { return !slices.Contains(p.State.Seen, c.ID) }), nil
 }
 
+// mark labels a pull request whose own checks are red, and announces it once: when that is recorded.
+func (l *looker) mark(ctx context.Context, w store.Watch, now watch.State, a watch.Action) error {
+	err := afford(ctx, l.Writes, l.at, 1)
+	if err == nil {
+		err = l.forge.AddLabels(ctx, l.at.Owner, l.at.Name, l.number(), []string{needsReview})
+	}
+	if err := l.passOver(ctx, "the label "+needsReview, err); err != nil {
+		return err
+	}
+	if err := l.Store.MarkWatch(ctx, w, now.Head); err != nil {
+		return err
+	}
+	l.announce(ctx, w, now, a)
+	return nil
+}
+
 // say brings our one comment up to date. It is created when there is something to say, and found by its mark when an
-// earlier try died; only one that has our own name on it is taken for ours.
+// earlier try died; only one that has our own name on it is taken for ours. Where the comments can't be read, nobody knows
+// whether there is one, and none is made.
 func (l *looker) say(ctx context.Context, w store.Watch) error {
 	text, worth, err := l.words(ctx, w)
 	if err != nil {
@@ -57,22 +71,26 @@ func (l *looker) say(ctx context.Context, w store.Watch) error {
 	}
 	sum := sha256.Sum256([]byte(text))
 	digest := hex.EncodeToString(sum[:])
-	if text == "" || digest == w.CommentDigest {
+	if digest == w.CommentDigest {
 		return nil
 	}
 	id := l.own(w)
-	if id == "" && (!worth || l.pull.Number == 0) {
+	if l.pull.Number == 0 || (id == "" && (!worth || l.deaf)) {
 		return nil
 	}
-	if id == "" {
+	if err := afford(ctx, l.Writes, l.at, callsOfComment); err != nil {
+		return err
+	}
+	if id != "" {
+		err = l.forge.EditComment(ctx, l.at.Owner, l.at.Name, l.number(), id, text)
+	}
+	if errors.Is(err, forge.ErrNoPullRequest) { // which was there a moment ago: somebody has deleted the comment
+		id, err = "", nil
+	}
+	if id == "" && worth && !l.deaf {
 		var c forge.Comment
 		c, err = l.forge.Comment(ctx, l.at.Owner, l.at.Name, l.number(), text)
 		id = c.ID
-	} else {
-		err = l.forge.EditComment(ctx, l.at.Owner, l.at.Name, l.number(), id, text)
-	}
-	if errors.Is(err, forge.ErrUnsupported) {
-		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("comment on pull request %d: %w", l.number(), err)
@@ -80,17 +98,16 @@ func (l *looker) say(ctx context.Context, w store.Watch) error {
 	return l.Store.OwnComment(ctx, w, id, digest)
 }
 
-// own is the id of our comment, or "" when there is none, or not any more.
+// own is the id of our comment, or "" when there is none. One that is recorded is not looked for among those that the forge
+// lists: it lists so many and no more.
 func (l *looker) own(w store.Watch) string {
+	if w.CommentID != "" {
+		return w.CommentID
+	}
 	for _, c := range l.comments {
-		mark, _ := markup.Find(c.Body)
-		ours := c.Author != "" && c.Author == l.pull.Author && mark == talkMark(w)
-		if c.ID == w.CommentID || (w.CommentID == "" && ours) {
+		if mark, _ := markup.Find(c.Body); c.Author != "" && c.Author == l.pull.Author && mark == talkMark(w) {
 			return c.ID
 		}
-	}
-	if len(l.comments) >= maxListed {
-		return w.CommentID
 	}
 	return ""
 }
@@ -100,24 +117,30 @@ func talkMark(w store.Watch) string {
 	return fmt.Sprintf("talk run=%d generation=%d", w.RunID, w.Generation)
 }
 
-// tell announces what was recorded.
+// tell announces what was recorded. What is marked for review is announced when that is.
 func (s *Watcher) tell(ctx context.Context, w store.Watch, p watch.Plan) {
 	for _, a := range p.Actions {
-		kind, reason := "pull_request."+string(a.Kind), a.Why
-		switch a.Kind {
-		case watch.Note:
-			kind, reason = "pull_request."+p.State.PR, ""
-		case watch.Answer:
-			kind, reason = "command."+a.Command, outcomeOf(w, a.Comment.ID)
-		case watch.Refuse, watch.Lift, watch.Replace, watch.Close, watch.NeedsReview:
+		if a.Kind != watch.NeedsReview {
+			s.announce(ctx, w, p.State, a)
 		}
-		s.count(ctx, w, p.State, a)
-		repo := w.Run.Failure.Repository
-		s.Log.InfoContext(ctx, "watched pull request", "run_id", w.RunID, "pull_request", w.PrNumber, "what", kind, "reason", reason)
-		s.Events.Emit(ctx, streams.Event{
-			Kind: kind, Provider: w.Run.Failure.Provider, Owner: repo.Owner, Name: repo.Name, RunID: w.RunID, Reason: reason,
-		})
 	}
+}
+
+func (s *Watcher) announce(ctx context.Context, w store.Watch, now watch.State, a watch.Action) {
+	kind, reason := "pull_request."+string(a.Kind), a.Why
+	switch a.Kind {
+	case watch.Note:
+		kind, reason = "pull_request."+now.PR, ""
+	case watch.Answer:
+		kind, reason = "command."+a.Command, outcomeOf(w, a.Comment.ID)
+	case watch.Refuse, watch.Lift, watch.Replace, watch.Close, watch.NeedsReview:
+	}
+	s.count(ctx, w, now, a)
+	repo := w.Run.Failure.Repository
+	s.Log.InfoContext(ctx, "watched pull request", "run_id", w.RunID, "pull_request", w.PrNumber, "what", kind, "reason", reason)
+	s.Events.Emit(ctx, streams.Event{
+		Kind: kind, Provider: w.Run.Failure.Provider, Owner: repo.Owner, Name: repo.Name, RunID: w.RunID, Reason: reason,
+	})
 }
 
 func outcomeOf(w store.Watch, comment string) string {

@@ -17,9 +17,10 @@ type looker struct {
 	forge Watched
 	at    Target
 	w     store.Watch
-	// pull and comments are what the forge has.
+	// pull and comments are what the forge has; deaf says that the comments could not be read.
 	pull     forge.PullRequest
 	comments []forge.Comment
+	deaf     bool
 }
 
 func (l *looker) number() int { return int(l.w.PrNumber) }
@@ -56,21 +57,23 @@ func pullOf(pr forge.PullRequest) watch.Pull {
 	return p
 }
 
-// listen reads the comments, and asks about everybody who gives a command whether they may.
+// listen reads the comments, and asks about everybody who gives a command whether they may. What can't be read for good,
+// such as comments so large that nobody reads the answer, must not keep the rest from being seen.
 func (l *looker) listen(ctx context.Context, seen *watch.Look) error {
 	var err error
 	l.comments, err = l.forge.Comments(ctx, l.at.Owner, l.at.Name, l.number())
-	if errors.Is(err, forge.ErrUnsupported) {
-		return nil
-	}
 	if err != nil {
-		return fmt.Errorf("comments of pull request %d: %w", l.number(), err)
+		l.deaf, seen.Deaf = true, true
+		if err = l.passOver(ctx, "the comments", err); err != nil {
+			return fmt.Errorf("comments of pull request %d: %w", l.number(), err)
+		}
+		return nil
 	}
 	for _, c := range l.comments {
 		seen.Comments = append(seen.Comments, watch.Comment{ID: c.ID, Author: c.Author, Body: c.Body})
 	}
 	seen.Allowed = map[string]bool{}
-	commands, _ := watch.Commands(l.w.State(), seen.Comments, watch.MaxCommands)
+	commands, _ := watch.Commands(l.w.State(), seen.Comments)
 	for _, c := range commands {
 		if _, known := seen.Allowed[c.Author]; known {
 			continue
@@ -84,14 +87,14 @@ func (l *looker) listen(ctx context.Context, seen *watch.Look) error {
 	return nil
 }
 
-// passOver logs what the forge will not tell, so that it is not in the way of everything else; what failed just now is
+// passOver logs what the forge refuses for good, so that it is not in the way of everything else; what failed just now is
 // an error still.
 func (l *looker) passOver(ctx context.Context, what string, err error) error {
 	reason, permanent := fault.Reason(err)
 	if !permanent && !errors.Is(err, forge.ErrUnsupported) {
 		return err
 	}
-	l.Log.WarnContext(ctx, "the forge does not say it", "what", what, "run_id", l.w.RunID, "pull_request", l.w.PrNumber, "reason", reason, "error", l.Redact(err.Error()))
+	l.Log.WarnContext(ctx, "passed over", "what", what, "run_id", l.w.RunID, "pull_request", l.w.PrNumber, "reason", reason, "error", l.Redact(err.Error()))
 	return nil
 }
 

@@ -296,6 +296,10 @@ func TestAConflictIsSaidAndTheNewerTroubleTakesItsPlace(t *testing.T) {
 	w.write("hello.txt", "something else\n")
 	w.commit = w.push("main", "another greeting")
 	w.look()
+	if w.ours() != "" {
+		t.Errorf("what a forge says just after a push is believed:\n%s", w.ours())
+	}
+	w.look()
 	w.wantOurs("It conflicts with `main`")
 	if w.prs()[0].State != "open" {
 		t.Fatal("it is closed though nothing takes its place")

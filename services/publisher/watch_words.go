@@ -32,7 +32,7 @@ func (l *looker) words(ctx context.Context, w store.Watch) (text string, worth b
 		b.WriteString(strings.Join(answers, "\n") + "\n\n")
 	}
 	if stranger {
-		b.WriteString("Thank you for writing. Commands are taken from people who may write to this repository.\n\n")
+		b.WriteString("Thank you for writing. Commands are taken from people who may write to this repository, as far as the forge tells sre-agent who that is.\n\n")
 	}
 	if why {
 		said, err := l.explain(ctx, w)
@@ -42,7 +42,7 @@ func (l *looker) words(ctx context.Context, w store.Watch) (text string, worth b
 		b.WriteString(said)
 	}
 	if b.Len() == 0 {
-		return "", false, nil
+		b.WriteString("What stood here is no longer so.\n\n") // of a comment that is there already
 	}
 	return l.Redact(b.String()) + markup.Of(l.at.Place.Forge).Hidden(talkMark(w)), worth || len(answers) > 0 || stranger, nil
 }

@@ -15,7 +15,7 @@ func talkGuards() []Guard {
 		},
 		{
 			Name: "one-comment", Promise: "I8", What: "the one comment that is ours is found by its mark after a crash, and edited",
-			Edits: []Edit{{watchAct, "func (l *looker) own(", "c.ID == w.CommentID || (w.CommentID == \"\" && ours)", "c.ID == w.CommentID && ours"}},
+			Edits: []Edit{{watchAct, "func (l *looker) own(", "mark == talkMark(w)", "mark == talkMark(w)+c.ID"}},
 			Pkg:   publisherPkg, Run: "TestACrashAnywhereLeavesOneCommentAndIsMadeGood", Says: "comments, and may have one",
 		},
 		{

@@ -425,7 +425,8 @@ func (q *Queries) PublicationOfWatch(ctx context.Context, arg PublicationOfWatch
 
 const releaseWatch = `-- name: ReleaseWatch :execrows
 update watches set holder = null, lease_expires_at = null, looked_at = now(), tries = $1, problem = $2,
-    due = case when due > $3::timestamptz then greatest(due, now() + make_interval(secs => $4::float8)) when $5::boolean then null
+    due = case when due > $3::timestamptz and $1 = 0 then greatest(due, now() + make_interval(secs => $4::float8))
+               when $5::boolean then null
                else now() + make_interval(secs => $6::float8) end
 where run_id = $7 and generation = $8 and fence = $9 and holder is not null
 `
@@ -442,7 +443,8 @@ type ReleaseWatchParams struct {
 	Fence          int64
 }
 
-// Lets go of a watch. A webhook that came in meanwhile has made it due again already, and that stays.
+// Lets go of a watch. A webhook that came in meanwhile has made it due again already, and that stays, unless the look failed:
+// the rest after that is not cut short.
 func (q *Queries) ReleaseWatch(ctx context.Context, arg ReleaseWatchParams) (int64, error) {
 	result, err := q.db.Exec(ctx, releaseWatch,
 		arg.Tries,
@@ -514,7 +516,8 @@ func (q *Queries) RingRepository(ctx context.Context, repositoryID int64) error 
 }
 
 const ringWatches = `-- name: RingWatches :many
-update watches set due = greatest(now(), coalesce(looked_at, '-infinity') + make_interval(secs => $1::float8))
+update watches set due = case when tries > 0 and due is not null then due
+    else greatest(now(), coalesce(looked_at, '-infinity') + make_interval(secs => $1::float8)) end
 where (run_id, generation) in (
     select w.run_id, w.generation from watches w join repositories p on p.id = w.repository_id
     where lower(p.owner) = lower($2::text) and lower(p.name) = lower($3::text)
@@ -531,7 +534,8 @@ type RingWatchesParams struct {
 }
 
 // Makes the watches of one pull request, or of every one against a base, due: not sooner than some seconds after the last
-// look, however often it is asked for. Names are compared as the forges compare them.
+// look, however often it is asked for, and not while one rests because a look failed: a forge that has said when to come
+// again is not asked before. Names are compared as the forges compare them.
 func (q *Queries) RingWatches(ctx context.Context, arg RingWatchesParams) ([]int64, error) {
 	rows, err := q.db.Query(ctx, ringWatches,
 		arg.SpacingSeconds,

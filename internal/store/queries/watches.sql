@@ -41,16 +41,20 @@ update watches set marked = @head::text
 where run_id = @run_id and generation = @generation and fence = @fence and holder is not null and lease_expires_at > now();
 
 -- name: ReleaseWatch :execrows
--- Lets go of a watch. A webhook that came in meanwhile has made it due again already, and that stays.
+-- Lets go of a watch. A webhook that came in meanwhile has made it due again already, and that stays, unless the look failed:
+-- the rest after that is not cut short.
 update watches set holder = null, lease_expires_at = null, looked_at = now(), tries = @tries, problem = @problem,
-    due = case when due > @claimed_due::timestamptz then greatest(due, now() + make_interval(secs => @spacing_seconds::float8)) when @stops::boolean then null
+    due = case when due > @claimed_due::timestamptz and @tries = 0 then greatest(due, now() + make_interval(secs => @spacing_seconds::float8))
+               when @stops::boolean then null
                else now() + make_interval(secs => @seconds::float8) end
 where run_id = @run_id and generation = @generation and fence = @fence and holder is not null;
 
 -- name: RingWatches :many
 -- Makes the watches of one pull request, or of every one against a base, due: not sooner than some seconds after the last
--- look, however often it is asked for. Names are compared as the forges compare them.
-update watches set due = greatest(now(), coalesce(looked_at, '-infinity') + make_interval(secs => @spacing_seconds::float8))
+-- look, however often it is asked for, and not while one rests because a look failed: a forge that has said when to come
+-- again is not asked before. Names are compared as the forges compare them.
+update watches set due = case when tries > 0 and due is not null then due
+    else greatest(now(), coalesce(looked_at, '-infinity') + make_interval(secs => @spacing_seconds::float8)) end
 where (run_id, generation) in (
     select w.run_id, w.generation from watches w join repositories p on p.id = w.repository_id
     where lower(p.owner) = lower(@owner::text) and lower(p.name) = lower(@name::text)

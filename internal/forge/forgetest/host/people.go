@@ -2,6 +2,8 @@ package host
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/sre-agent/sre-agent/internal/forge"
 	"github.com/sre-agent/sre-agent/internal/forge/forgetest/conform"
@@ -82,6 +84,14 @@ func (h *Host) Comment(owner, name string, number int, login, body string) error
 	})
 }
 
+// DeleteComments lets a person delete everything that somebody wrote.
+func (h *Host) DeleteComments(owner, name string, number int, login string) error {
+	return h.onPull(owner, name, number, func(_ *Repo, p *Pull) error {
+		p.Comments = slices.DeleteFunc(p.Comments, func(c *Comment) bool { return c.Author == login })
+		return nil
+	})
+}
+
 // Close lets a person close an open pull request.
 func (h *Host) Close(owner, name string, number int) error {
 	return h.onPull(owner, name, number, func(_ *Repo, p *Pull) error {
@@ -112,6 +122,34 @@ func (h *Host) Merge(owner, name string, number int) error {
 		}
 		return re.merge(p)
 	})
+}
+
+// Label lets a person put a label on a pull request, which the repository has from then on.
+func (h *Host) Label(owner, name string, number int, label string) error {
+	return h.onPull(owner, name, number, func(re *Repo, p *Pull) error {
+		if !slices.ContainsFunc(re.Labels, func(l Label) bool { return l.Name == label }) {
+			h.AddLabel(re, label)
+		}
+		p.AddLabelTo(label)
+		return nil
+	})
+}
+
+// Revert lets a person take back what was merged last, by a commit on the base with that message, and returns that
+// commit. The message has the merge commit in place of %s.
+func (h *Host) Revert(owner, name string, number int, message string) (commit string, err error) {
+	err = h.onPull(owner, name, number, func(re *Repo, p *Pull) error {
+		if !p.Merged || re.Branch(p.Base) != p.MergeCommit {
+			return fmt.Errorf("pull request %d is not what was merged last", number)
+		}
+		text := strings.ReplaceAll(message, "%s", p.MergeCommit)
+		if commit, err = re.git("commit-tree", p.MergeCommit+"^1^{tree}", "-p", p.MergeCommit, "-m", text); err != nil {
+			return err
+		}
+		_, err = re.git("update-ref", "refs/heads/"+p.Base, commit, p.MergeCommit)
+		return err
+	})
+	return commit, err
 }
 
 // Archive makes a repository read-only.
