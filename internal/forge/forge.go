@@ -6,6 +6,7 @@ package forge
 
 import (
 	"errors"
+	"strings"
 	"time"
 )
 
@@ -56,10 +57,21 @@ type NewPullRequest struct {
 	Draft     bool
 }
 
-// Repository is what the forge says about a repository and about our rights to it.
+// SplitHead takes apart how a head is named to FindPullRequests: a branch of the repository itself, or "owner:branch" of
+// the fork that the owner has. No branch has a colon in its name.
+func SplitHead(head string) (owner, branch string) {
+	if owner, branch, ok := strings.Cut(head, ":"); ok {
+		return owner, branch
+	}
+	return "", head
+}
+
+// Repository is what the forge says about a repository and about our rights to it. Parent is the full name of what it is
+// a fork of; it is empty for one that is none, or whose parent the token may not see.
 type Repository struct {
 	ID            string
 	FullName      string
+	Parent        string
 	DefaultBranch string
 	Archived      bool
 	CanPush       bool

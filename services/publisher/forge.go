@@ -17,6 +17,7 @@ type Forge interface {
 	CreatePullRequest(ctx context.Context, owner, name string, pr forge.NewPullRequest) (forge.PullRequest, error)
 	AddLabels(ctx context.Context, owner, name string, number int, labels []string) error
 	BranchHead(ctx context.Context, owner, name, branch string) (string, error)
+	Repository(ctx context.Context, owner, name string) (forge.Repository, error)
 	Comments
 	Surroundings
 }
@@ -39,6 +40,8 @@ type Comments interface {
 type Target struct {
 	origin.Place
 	Forge Forge
+	// BeforePush, unless it is nil, says why a branch must not be pushed.
+	BeforePush func(context.Context) error
 }
 
 // Writer is a forge that can be written to, and the token that does it: one for all repositories, or one for each.

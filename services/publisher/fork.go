@@ -24,7 +24,8 @@ func ViaFork(owner string, targets func(ci.Failure) (Target, error)) func(ci.Fai
 		if _, err := forkOf(at.Place, owner); err != nil {
 			return Target{}, err
 		}
-		at.Forge = fromFork{at.Forge, owner}
+		fork := fromFork{at.Forge, owner}
+		at.Forge, at.BeforePush = fork, func(ctx context.Context) error { return fork.check(ctx, at.Owner, at.Name) }
 		return at, nil
 	}
 }
@@ -36,6 +37,9 @@ type fromFork struct {
 }
 
 func (f fromFork) FindPullRequests(ctx context.Context, owner, name, branch string) ([]forge.PullRequest, error) {
+	if fork, _ := forge.SplitHead(branch); fork != "" { // the caller asks for somebody's fork
+		return f.Forge.FindPullRequests(ctx, owner, name, branch)
+	}
 	theirs, err := f.Forge.FindPullRequests(ctx, owner, name, f.owner+":"+branch)
 	if err != nil {
 		return nil, err
@@ -44,21 +48,35 @@ func (f fromFork) FindPullRequests(ctx context.Context, owner, name, branch stri
 	return append(theirs, own...), err
 }
 
+// check refuses to go on without a fork, or with a repository that only has a fork's name: a private repository's code
+// would be pushed to where others may read it. The permanent error is "fork_missing".
+func (f fromFork) check(ctx context.Context, owner, name string) error {
+	fork, err := f.Forge.Repository(ctx, f.owner, name)
+	if reason, _ := fault.Reason(err); reason == "repository_not_found" {
+		return fault.Permf("fork_missing", "PUBLISH_VIA=fork: fork %s/%s to %s/%s, and let the write token push there", owner, name, f.owner, name)
+	}
+	if err != nil {
+		return err
+	}
+	if !strings.EqualFold(fork.Parent, owner+"/"+name) {
+		return fault.Permf("fork_missing", "PUBLISH_VIA=fork: %s/%s is there, and the forge does not call it a fork of %s/%s", f.owner, name, owner, name)
+	}
+	return nil
+}
+
 func (f fromFork) CreatePullRequest(ctx context.Context, owner, name string, pr forge.NewPullRequest) (forge.PullRequest, error) {
 	pr.HeadOwner = f.owner
 	return f.Forge.CreatePullRequest(ctx, owner, name, pr)
 }
 
 // forkOf is where an owner's fork of a repository is, by the repository's own name. The permanent error is
-// "fork_unsupported": only on GitHub are a fork's pull requests found again, and a repository is no fork of itself.
+// "fork_unsupported": git alone has no forks, and a repository is no fork of itself.
 func forkOf(at origin.Place, owner string) (origin.Place, error) {
 	switch {
-	case at.Forge != origin.GitHub:
-		return origin.Place{}, fault.Permf("fork_unsupported", "PUBLISH_VIA=fork is for GitHub, which %s is not", at.Base)
+	case at.Forge == origin.PlainGit:
+		return origin.Place{}, fault.Permf("fork_unsupported", "PUBLISH_VIA=fork: %s is a git server without forks", at.Base)
 	case strings.EqualFold(at.Owner, owner):
 		return origin.Place{}, fault.Permf("fork_unsupported", "PUBLISH_VIA=fork: %s/%s is owned by PUBLISH_FORK_OWNER itself", at.Owner, at.Name)
 	}
-	at.Owner = owner
-	at.GitURL = strings.TrimRight(at.Base, "/") + "/" + owner + "/" + at.Name + ".git"
-	return at, nil
+	return origin.Forge{Name: at.Forge, Base: at.Base, User: at.User}.Place(owner, at.Name), nil
 }

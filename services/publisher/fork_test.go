@@ -2,7 +2,7 @@ package publisher_test
 
 import (
 	"context"
-	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,7 +12,6 @@ import (
 	"github.com/sre-agent/sre-agent/internal/fault"
 	"github.com/sre-agent/sre-agent/internal/forge"
 	"github.com/sre-agent/sre-agent/internal/forge/forgetest"
-	"github.com/sre-agent/sre-agent/internal/forge/github"
 	"github.com/sre-agent/sre-agent/internal/gitpush"
 	"github.com/sre-agent/sre-agent/internal/origin"
 	"github.com/sre-agent/sre-agent/internal/store"
@@ -22,81 +21,169 @@ import (
 
 const robot = "robot"
 
-// forks is GitHub's client with pull requests from the robot's fork.
-type forks struct {
-	*github.Client
-	r    *rig
-	made []forge.PullRequest
-	lose bool
+// forkable is a forge with a repository that robot has a fork of, as the publisher and as people see it.
+type forkable struct {
+	name   string
+	url    string
+	client publisher.Forge
+	// address is where git pushes to, as people do.
+	address func(owner string) string
+	fork    func(login string) error
+	open    func(login, headOwner, branch string) error
+	faults  func(func(*http.Request) *forgetest.Fault)
 }
 
-func (f *forks) FindPullRequests(ctx context.Context, owner, name, branch string) ([]forge.PullRequest, error) {
-	if !strings.HasPrefix(branch, robot+":") {
-		return f.Client.FindPullRequests(ctx, owner, name, branch)
+// forkables are all forges that have forks; each test's rig moves to one.
+func forkables(t *testing.T) map[string]func(*rig) forkable {
+	t.Helper()
+	all := map[string]func(*rig) forkable{origin.GitHub: onGitHub}
+	for _, o := range otherForges(t) {
+		all[o.name] = func(r *rig) forkable { return onOther(r, o) }
 	}
-	var out []forge.PullRequest
-	for _, pr := range f.made {
-		if robot+":"+pr.HeadRef == branch {
-			out = append(out, pr)
-		}
-	}
-	return out, nil
+	return all
 }
 
-func (f *forks) CreatePullRequest(_ context.Context, owner, name string, pr forge.NewPullRequest) (forge.PullRequest, error) {
-	head, err := f.r.forge.BranchHead(pr.HeadOwner, name, pr.Head)
-	if err != nil || pr.HeadOwner != robot || owner != "acme" {
-		return forge.PullRequest{}, fmt.Errorf("%s:%s: %w", pr.HeadOwner, pr.Head, err)
+func onGitHub(r *rig) forkable {
+	return forkable{
+		name: origin.GitHub, url: r.forge.URL(), client: r.hub, faults: r.forge.SetFault,
+		address: func(owner string) string { return strings.Replace(r.url(), "/acme/", "/"+owner+"/", 1) },
+		fork:    func(login string) error { _, err := r.forge.Fork("acme", "hello", login); return err },
+		open: func(login, headOwner, branch string) error {
+			return r.forge.OpenAs(login, "acme", "hello", forgetest.PR{Title: "theirs", Head: headOwner + ":" + branch, Base: "main"})
+		},
 	}
-	n := len(f.made) + 1
-	f.made = append(f.made, forge.PullRequest{Number: n, URL: fmt.Sprint("https://forge/pr/", n), State: forge.Open, HeadRef: pr.Head, HeadSHA: head, FromFork: true})
-	if f.lose {
-		f.lose = false
-		return forge.PullRequest{}, context.DeadlineExceeded
+}
+
+func onOther(r *rig, o otherForge) forkable {
+	r.onAnotherForge(o.name, o.host, o.client)
+	return forkable{
+		name: o.name, url: o.host.URL(), client: o.client, faults: o.host.SetFault,
+		address: func(owner string) string { return strings.Replace(address(o.host), "/acme/", "/"+owner+"/", 1) },
+		fork:    func(login string) error { _, _, err := o.host.Fork("acme", "hello", login); return err },
+		open: func(login, headOwner, branch string) error {
+			return o.host.Open("acme", "hello", login, forge.NewPullRequest{Title: "theirs", Head: branch, HeadOwner: headOwner, Base: "main"})
+		},
 	}
-	return f.made[n-1], nil
 }
 
 // viaFork is a publisher that pushes to the robot's fork.
-func (r *rig) viaFork() (*publisher.Service, *forks) {
+func (r *rig) viaFork(f forkable) *publisher.Service {
 	r.t.Helper()
-	if _, err := r.forge.CreateRepo(robot, "hello", "main"); err != nil {
+	s := r.publisher()
+	s.Target = publisher.ViaFork(robot, r.on(f.client, f.name, f.url))
+	m := s.Git.(*publisher.Mirrors) //nolint:forcetypeassert // publisher made it
+	if f.name != origin.GitHub {
+		m.Remote = r.Git.(*publisher.Mirrors).Remote //nolint:forcetypeassert // publisher made it
+	}
+	m.ForkOwner = robot
+	return s
+}
+
+// ofFork are the pull requests of an owner's fork from the run's branch.
+func (r *rig) ofFork(f forkable, owner string) []forge.PullRequest {
+	r.t.Helper()
+	prs, err := f.client.FindPullRequests(r.t.Context(), "acme", "hello", owner+":"+r.branch())
+	if err != nil {
 		r.t.Fatal(err)
 	}
-	f := &forks{Client: r.hub, r: r}
-	s := r.publisher()
-	s.Target = publisher.ViaFork(robot, r.at(f))
-	s.Git.(*publisher.Mirrors).ForkOwner = robot //nolint:forcetypeassert // publisher made it
-	return s, f
+	return prs
+}
+
+// onEach runs a test on every forge that has forks, with robot's fork there.
+func onEach(t *testing.T, test func(*testing.T, *rig, forkable)) {
+	t.Helper()
+	for name, on := range forkables(t) {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			f := on(r)
+			if err := f.fork(robot); err != nil {
+				t.Fatal(err)
+			}
+			test(t, r, f)
+		})
+	}
+}
+
+// loseCreation has the answer to the first new pull request lost.
+func (f forkable) loseCreation() {
+	left := 1
+	f.faults(func(req *http.Request) *forgetest.Fault {
+		if req.Method != http.MethodPost || strings.Contains(req.URL.Path, "/git-") || left == 0 {
+			return nil
+		}
+		left--
+		return &lost
+	})
 }
 
 func TestAFixGoesThroughAForkAndNoBranchIsMadeInTheRepository(t *testing.T) {
-	r := newRig(t)
-	s, f := r.viaFork()
-	f.lose = true // and the one that was made is found there
-	got := r.publish(s)
-	if got.State != "published" || len(f.made) != 1 {
-		t.Fatalf("%s(%s) %s, %d pull requests", got.State, got.Reason, got.Explanation, len(f.made))
-	}
-	if head, err := r.forge.BranchHead("acme", "hello", r.branch()); err != nil || head != "" {
-		t.Errorf("a branch of the repository itself is at %s", head)
-	}
-	h, err := r.st.History(t.Context(), got.ID)
-	if err != nil || h.Publication.State != store.PubAdopted || h.Publication.CommitID != f.made[0].HeadSHA {
-		t.Errorf("%+v, %v", h.Publication, err)
-	}
+	onEach(t, func(t *testing.T, r *rig, f forkable) {
+		f.loseCreation() // and the one that was made is found
+		got := r.publish(r.viaFork(f))
+		prs := r.ofFork(f, robot)
+		if got.State != "published" || len(prs) != 1 || !prs[0].FromFork {
+			t.Fatalf("%s(%s) %s, %+v", got.State, got.Reason, got.Explanation, prs)
+		}
+		if at := r.git("ls-remote", f.address("acme"), "refs/heads/"+r.branch()); at != "" {
+			t.Errorf("a branch of the repository itself is at %s", at)
+		}
+		h, err := r.st.History(t.Context(), got.ID)
+		if err != nil || h.Publication.State != store.PubAdopted || h.Publication.CommitID != prs[0].HeadSHA || *h.Publication.PrUrl != prs[0].URL {
+			t.Errorf("%+v, %v, want %+v", h.Publication, err, prs[0])
+		}
+	})
+}
+
+// A stranger who knows the branch's name, and even our commit, opens a pull request from a fork of their own.
+func TestAPullRequestFromAStrangersForkIsNeverTakenForOurs(t *testing.T) {
+	onEach(t, func(t *testing.T, r *rig, f forkable) {
+		s := r.viaFork(f)
+		f.faults(func(req *http.Request) *forgetest.Fault {
+			if req.Method == http.MethodPost && !strings.Contains(req.URL.Path, "/git-") {
+				return &forgetest.Fault{Drop: true} // so that our branch is there, and no pull request
+			}
+			return nil
+		})
+		s.Handle(t.Context(), r.doorbell())
+		f.faults(nil)
+		r.git("fetch", "-q", f.address(robot), r.branch())
+		ours := r.git("rev-parse", "FETCH_HEAD")
+		if err := f.fork("mallory"); err != nil {
+			t.Fatal(err)
+		}
+		r.git("push", "-q", f.address("mallory"), ours+":refs/heads/"+r.branch())
+		if err := f.open("mallory", "mallory", r.branch()); err != nil {
+			t.Fatal(err)
+		}
+		r.exec("update runs set not_before = now() where state = 'fixed'")
+		got := r.publish(s)
+		prs, theirs := r.ofFork(f, robot), r.ofFork(f, "mallory")
+		if got.State != "published" || len(prs) != 1 || len(theirs) != 1 {
+			t.Fatalf("%s(%s) %s, %d of ours, %d of theirs", got.State, got.Reason, got.Explanation, len(prs), len(theirs))
+		}
+		pub, err := r.st.Publication(t.Context(), got.ID)
+		if err != nil || *pub.PrUrl != prs[0].URL || pub.State != store.PubOpened {
+			t.Errorf("%+v, %v, want %s", pub, err, prs[0].URL)
+		}
+	})
 }
 
 func TestAClosedPullRequestFromTheForkIsANo(t *testing.T) {
-	r := newRig(t)
-	s, f := r.viaFork()
-	f.lose = true
-	s.Handle(t.Context(), r.doorbell())
-	f.made[0].State = forge.Closed
-	r.exec("update runs set not_before = now() where state = 'fixed'")
-	if got := r.publish(s); got.Reason != store.ReasonPRClosed || len(f.made) != 1 {
-		t.Errorf("%s(%s), %d pull requests", got.State, got.Reason, len(f.made))
-	}
+	onEach(t, func(t *testing.T, r *rig, f forkable) {
+		s := r.viaFork(f)
+		f.loseCreation()
+		s.Handle(t.Context(), r.doorbell())
+		closer, ok := f.client.(interface {
+			ClosePullRequest(ctx context.Context, owner, name string, number int) error
+		})
+		if !ok || closer.ClosePullRequest(t.Context(), "acme", "hello", r.ofFork(f, robot)[0].Number) != nil {
+			t.Fatal("it can't be closed")
+		}
+		r.exec("update runs set not_before = now() where state = 'fixed'")
+		if got := r.publish(s); got.Reason != store.ReasonPRClosed || len(r.ofFork(f, robot)) != 1 {
+			t.Errorf("%s(%s), %d pull requests", got.State, got.Reason, len(r.ofFork(f, robot)))
+		}
+	})
 }
 
 func TestAPullRequestFromBeforeTheForkIsFound(t *testing.T) {
@@ -104,17 +191,44 @@ func TestAPullRequestFromBeforeTheForkIsFound(t *testing.T) {
 	r.failOnce(lost, creating)
 	r.Handle(t.Context(), r.doorbell())
 	r.exec("update runs set not_before = now() where state = 'fixed'")
-	s, f := r.viaFork()
-	if got := r.publish(s); got.State != "published" || len(f.made) != 0 || len(r.prs()) != 1 {
-		t.Errorf("%s(%s), %d and %d pull requests", got.State, got.Reason, len(f.made), len(r.prs()))
+	f := onGitHub(r)
+	if got := r.publish(r.viaFork(f)); got.State != "published" || len(r.prs()) != 1 || r.prs()[0].HeadOwner != "" {
+		t.Errorf("%s(%s), %+v", got.State, got.Reason, r.prs())
 	}
 }
 
-func TestARepositoryThatHasNoForkIsNotPushedTo(t *testing.T) {
+// What has a fork's name and is none may be public.
+func TestNothingIsPushedToWhatIsNoForkOfTheRepository(t *testing.T) {
+	for name, on := range forkables(t) {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			f := on(r)
+			got := r.publish(r.viaFork(f))
+			if got.State != "blocked" || got.Reason != "fork_missing" || !strings.Contains(got.Explanation, robot+"/hello") {
+				t.Errorf("without a fork: %s(%s) %s", got.State, got.Reason, got.Explanation)
+			}
+			if pub, err := r.st.Publication(t.Context(), got.ID); err != nil || pub != nil {
+				t.Errorf("there is an intent: %+v, %v", pub, err)
+			}
+		})
+	}
+	r := newRig(t)
+	if _, err := r.forge.CreateRepo(robot, "hello", "main"); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.publish(r.viaFork(onGitHub(r))); got.State != "blocked" || got.Reason != "fork_missing" {
+		t.Errorf("a repository that is no fork: %s(%s) %s", got.State, got.Reason, got.Explanation)
+	}
+	if head, err := r.forge.BranchHead(robot, "hello", r.branch()); err != nil || head != "" {
+		t.Errorf("it was pushed to: %s, %v", head, err)
+	}
+}
+
+func TestARepositoryThatCanHaveNoForkIsNotPushedTo(t *testing.T) {
 	r := newRig(t)
 	for name, at := range map[string]origin.Place{
 		"the owner's own": {Forge: origin.GitHub, Owner: "Robot", Name: "hello"},
-		"another forge":   {Forge: origin.GitLab, Owner: "web", Name: "hello"},
+		"no forge":        {Forge: origin.PlainGit, Owner: "web", Name: "hello"},
 	} {
 		m := &publisher.Mirrors{ForkOwner: robot, Dir: t.TempDir()}
 		err := m.PushNew(t.Context(), at, r.commit, r.branch())

@@ -84,6 +84,11 @@ func (s *Service) publishFix(ctx context.Context, r store.Run, fix db.Fix) (endi
 	if comment {
 		return s.suggest(ctx, at, r, fix, report, why)
 	}
+	if at.BeforePush != nil {
+		if err := at.BeforePush(ctx); err != nil {
+			return ending{}, err
+		}
+	}
 	pub, elsewhere, err := s.intend(ctx, at, r, fix, report, branch)
 	if elsewhere != nil {
 		return *elsewhere, err

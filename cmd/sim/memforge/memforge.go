@@ -207,6 +207,14 @@ func (f *Forge) BranchHead(_ context.Context, owner, name, branch string) (strin
 	return head, nil
 }
 
+// Repository is publisher.Forge's: none is a fork here.
+func (f *Forge) Repository(_ context.Context, owner, name string) (forge.Repository, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	_, err := f.repo(owner, name)
+	return forge.Repository{FullName: owner + "/" + name}, err
+}
+
 // Commit is publisher.Git's: the same input gives the same id.
 func (f *Forge) Commit(_ context.Context, at origin.Place, c publisher.Commit) (string, error) {
 	f.mu.Lock()

@@ -199,6 +199,10 @@ func (f forgeOf) BranchHead(ctx context.Context, owner, name, branch string) (st
 	return call(ctx, f.p, op{dep: hub, name: "head of " + branch}, func() (string, error) { return f.p.w.forge.BranchHead(ctx, owner, name, branch) })
 }
 
+func (f forgeOf) Repository(ctx context.Context, owner, name string) (forge.Repository, error) {
+	return call(ctx, f.p, op{dep: hub, name: "repository"}, func() (forge.Repository, error) { return f.p.w.forge.Repository(ctx, owner, name) })
+}
+
 func (f forgeOf) Comments(ctx context.Context, owner, name string, number int) ([]forge.Comment, error) {
 	return call(ctx, f.p, op{dep: hub, name: "comments"}, func() ([]forge.Comment, error) { return f.p.w.forge.Comments(ctx, owner, name, number) })
 }

@@ -103,7 +103,10 @@ type repository struct {
 		ID   string `json:"id"`
 		Name string `json:"name"`
 	} `json:"project"`
+	Parent *repository `json:"parentRepository"`
 }
+
+func (r repository) fullName() string { return r.Project.Name + "/" + r.Name }
 
 // securityToken names the repository in the permissions' namespace.
 func (r repository) securityToken() string { return "repoV2/" + r.Project.ID + "/" + r.ID }
@@ -114,7 +117,7 @@ func (c *Client) repository(ctx context.Context, owner, name string) (repository
 		return repository{}, err
 	}
 	var got repository
-	_, err = c.api.Get(ctx, p, versioned(nil, apiVersion), &got)
+	_, err = c.api.Get(ctx, p, versioned(url.Values{"includeParent": {"true"}}, apiVersion), &got)
 	return got, repositoryFault(err)
 }
 
@@ -125,8 +128,11 @@ func (c *Client) Repository(ctx context.Context, owner, name string) (forge.Repo
 		return forge.Repository{}, fmt.Errorf("read repository: %w", err)
 	}
 	out := forge.Repository{
-		ID: got.ID, FullName: got.Project.Name + "/" + got.Name, Archived: got.IsDisabled,
+		ID: got.ID, FullName: got.fullName(), Archived: got.IsDisabled,
 		DefaultBranch: strings.TrimPrefix(got.DefaultBranch, heads),
+	}
+	if got.Parent != nil {
+		out.Parent = got.Parent.fullName()
 	}
 	out.CanPush, err = c.mayWrite(ctx, got)
 	if err != nil {

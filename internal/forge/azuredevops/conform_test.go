@@ -17,7 +17,7 @@ type driver struct{ *azuretest.Server }
 // Lacks: Azure DevOps shows no hunks and opens pull requests without commits; its forks have names of their own, and
 // the client does not open pull requests from them.
 func (driver) Lacks(f conform.Feature) bool {
-	return f == conform.Hunks || f == conform.EmptyPulls || f == conform.Forks
+	return f == conform.Hunks || f == conform.EmptyPulls
 }
 
 func (d driver) Client(a conform.Access) conform.Client {

@@ -102,19 +102,42 @@ func (c *Client) list(ctx context.Context, owner, name string, query url.Values)
 	return out[:maxItems], nil
 }
 
-// FindPullRequests lists the pull requests, in every state, from a branch of this repository.
-func (c *Client) FindPullRequests(ctx context.Context, owner, name, branch string) ([]forge.PullRequest, error) {
-	got, err := c.list(ctx, owner, name, url.Values{"searchCriteria.sourceRefName": {heads + branch}, "searchCriteria.status": {"all"}})
+// FindPullRequests lists the pull requests, in every state, from a branch of this repository, or, given "project:branch",
+// of the fork by the same name that is in that project. A fork that is not there has none.
+func (c *Client) FindPullRequests(ctx context.Context, owner, name, head string) ([]forge.PullRequest, error) {
+	fork, branch := forge.SplitHead(head)
+	query := url.Values{"searchCriteria.sourceRefName": {heads + branch}, "searchCriteria.status": {"all"}}
+	var from repository
+	if fork != "" {
+		var err error
+		from, err = c.repository(ctx, fork, name)
+		if reason, _ := fault.Reason(err); reason == "repository_not_found" {
+			return nil, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("find pull requests of %s: %w", head, err)
+		}
+		query.Set("searchCriteria.sourceRepositoryId", from.ID)
+	}
+	got, err := c.list(ctx, owner, name, query)
 	if err != nil {
-		return nil, fmt.Errorf("find pull requests of %s: %w", branch, err)
+		return nil, fmt.Errorf("find pull requests of %s: %w", head, err)
 	}
 	var out []forge.PullRequest
 	for _, p := range got {
-		if p.Source == heads+branch && p.ForkSource == nil {
+		if p.Source == heads+branch && p.from(from.ID) {
 			out = append(out, c.public(p))
 		}
 	}
 	return out, nil
+}
+
+// from says whether the head is of the fork with an id, or, without one, of the repository itself.
+func (p pullRequest) from(fork string) bool {
+	if p.ForkSource == nil {
+		return fork == ""
+	}
+	return fork != "" && p.ForkSource.Repository.ID == fork
 }
 
 // OpenPullRequests lists the open pull requests, newest first, those of forks too.
@@ -144,11 +167,8 @@ func (c *Client) PullRequest(ctx context.Context, owner, name string, number int
 }
 
 // CreatePullRequest opens a pull request, with the description cut to what Azure DevOps takes. It returns forge.ErrExists
-// when an open one is there already, and forge.ErrUnsupported for one from a fork, which has a name of its own there.
+// when an open one is there already. A fork is named by its project, and has the repository's name.
 func (c *Client) CreatePullRequest(ctx context.Context, owner, name string, pr forge.NewPullRequest) (forge.PullRequest, error) {
-	if pr.HeadOwner != "" {
-		return forge.PullRequest{}, fmt.Errorf("create pull request from a fork: %w", forge.ErrUnsupported)
-	}
 	p, err := path(owner, name, "pullrequests")
 	if err != nil {
 		return forge.PullRequest{}, fmt.Errorf("create pull request: %w", err)
@@ -156,6 +176,13 @@ func (c *Client) CreatePullRequest(ctx context.Context, owner, name string, pr f
 	in := map[string]any{
 		"title": pr.Title, "description": fit(pr.Body), "isDraft": pr.Draft,
 		"sourceRefName": heads + pr.Head, "targetRefName": heads + pr.Base,
+	}
+	if pr.HeadOwner != "" {
+		fork, err := c.repository(ctx, pr.HeadOwner, name)
+		if err != nil {
+			return forge.PullRequest{}, fmt.Errorf("create pull request from a fork: %w", err)
+		}
+		in["forkSource"] = map[string]any{"name": heads + pr.Head, "repository": map[string]any{"id": fork.ID}}
 	}
 	var got pullRequest
 	if err := c.write(ctx, http.MethodPost, p, in, &got); err != nil {

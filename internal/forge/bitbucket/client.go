@@ -108,6 +108,9 @@ func (c *Client) Repository(ctx context.Context, owner, name string) (forge.Repo
 		MainBranch *struct {
 			Name string `json:"name"`
 		} `json:"mainbranch"`
+		Parent *struct {
+			FullName string `json:"full_name"`
+		} `json:"parent"`
 	}
 	header, err := c.api.Get(ctx, path, nil, &got)
 	if err != nil {
@@ -116,6 +119,9 @@ func (c *Client) Repository(ctx context.Context, owner, name string) (forge.Repo
 	out := forge.Repository{ID: got.UUID, FullName: got.FullName, CanPush: canPush(header)}
 	if got.MainBranch != nil {
 		out.DefaultBranch = got.MainBranch.Name
+	}
+	if got.Parent != nil {
+		out.Parent = got.Parent.FullName
 	}
 	return out, nil
 }

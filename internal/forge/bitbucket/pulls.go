@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/sre-agent/sre-agent/internal/fault"
@@ -39,7 +40,8 @@ type endpoint struct {
 		Hash string `json:"hash"`
 	} `json:"commit"`
 	Repository *struct {
-		UUID string `json:"uuid"`
+		UUID     string `json:"uuid"`
+		FullName string `json:"full_name"`
 	} `json:"repository"`
 }
 
@@ -68,8 +70,19 @@ func (p pullRequest) fromFork() bool {
 	return p.Source.Repository == nil || p.Destination.Repository == nil || p.Source.Repository.UUID != p.Destination.Repository.UUID
 }
 
-// FindPullRequests lists the pull requests, in every state, from a branch of this repository.
-func (c *Client) FindPullRequests(ctx context.Context, owner, name, branch string) ([]forge.PullRequest, error) {
+// from says whether the head is of this repository itself, or, given an owner, of the repository by the same name that
+// the owner has.
+func (p pullRequest) from(fork, name string) bool {
+	if fork == "" {
+		return !p.fromFork()
+	}
+	return p.fromFork() && p.Source.Repository != nil && strings.EqualFold(p.Source.Repository.FullName, fork+"/"+name)
+}
+
+// FindPullRequests lists the pull requests, in every state, from a branch of this repository, or, given "owner:branch",
+// of that owner's fork.
+func (c *Client) FindPullRequests(ctx context.Context, owner, name, head string) ([]forge.PullRequest, error) {
+	fork, branch := forge.SplitHead(head)
 	path, err := httpapi.Path("repositories", owner, name, "pullrequests")
 	if err != nil {
 		return nil, fmt.Errorf("find pull requests: %w", err)
@@ -79,16 +92,16 @@ func (c *Client) FindPullRequests(ctx context.Context, owner, name, branch strin
 	}
 	got, err := list[pullRequest](ctx, c, path, query, maxItems)
 	if err != nil {
-		return nil, fmt.Errorf("find pull requests of %s: %w", branch, err)
+		return nil, fmt.Errorf("find pull requests of %s: %w", head, err)
 	}
 	var out []forge.PullRequest
 	for _, p := range got {
-		if p.Source.Branch.Name != branch || p.fromFork() {
+		if p.Source.Branch.Name != branch || !p.from(fork, name) {
 			continue
 		}
-		pr, err := c.whole(ctx, owner, name, p.public())
+		pr, err := c.whole(ctx, owner, name, p)
 		if err != nil {
-			return nil, fmt.Errorf("find pull requests of %s: %w", branch, err)
+			return nil, fmt.Errorf("find pull requests of %s: %w", head, err)
 		}
 		out = append(out, pr)
 	}
@@ -122,7 +135,7 @@ func (c *Client) PullRequest(ctx context.Context, owner, name string, number int
 	if _, err := c.api.Get(ctx, path, nil, &got); err != nil {
 		return forge.PullRequest{}, fmt.Errorf("read pull request %d: %w", number, c.missing(ctx, owner, name, err))
 	}
-	pr, err := c.whole(ctx, owner, name, got.public())
+	pr, err := c.whole(ctx, owner, name, got)
 	if err != nil {
 		return forge.PullRequest{}, fmt.Errorf("read pull request %d: %w", number, err)
 	}
@@ -147,20 +160,30 @@ func (c *Client) CreatePullRequest(ctx context.Context, owner, name string, pr f
 	if err := c.write(ctx, http.MethodPost, path, in, &got); err != nil {
 		return forge.PullRequest{}, fmt.Errorf("create pull request for %s: %w", pr.Head, createFault(err))
 	}
-	out, err := c.whole(ctx, owner, name, got.public())
+	out, err := c.whole(ctx, owner, name, got)
 	if err != nil {
 		return forge.PullRequest{}, fmt.Errorf("create pull request for %s: %w", pr.Head, err)
 	}
 	return out, nil
 }
 
-// whole completes the commits of a pull request, of which Bitbucket gives the first 12 digits.
-func (c *Client) whole(ctx context.Context, owner, name string, pr forge.PullRequest) (forge.PullRequest, error) {
-	for _, sha := range []*string{&pr.HeadSHA, &pr.MergeCommit} {
+// whole completes the commits of a pull request, of which Bitbucket gives the first 12 digits. A fork's head is looked up
+// in the fork.
+func (c *Client) whole(ctx context.Context, owner, name string, p pullRequest) (forge.PullRequest, error) {
+	pr := p.public()
+	headOwner, headName := owner, name
+	if p.fromFork() && p.Source.Repository != nil {
+		headOwner, headName, _ = strings.Cut(p.Source.Repository.FullName, "/")
+	}
+	for _, at := range []struct {
+		owner, name string
+		sha         *string
+	}{{headOwner, headName, &pr.HeadSHA}, {owner, name, &pr.MergeCommit}} {
+		sha := at.sha
 		if *sha == "" || len(*sha) >= 40 {
 			continue
 		}
-		path, err := httpapi.Path("repositories", owner, name, "commit", *sha)
+		path, err := httpapi.Path("repositories", at.owner, at.name, "commit", *sha)
 		if err != nil {
 			return pr, err
 		}
@@ -169,7 +192,7 @@ func (c *Client) whole(ctx context.Context, owner, name string, pr forge.PullReq
 		}
 		_, err = c.api.Get(ctx, path, nil, &got)
 		if reason, ok := fault.Reason(err); ok && reason == "not_found" {
-			continue // a fork's commit, or one that was removed since
+			continue // of a fork that the token may not see, or removed since
 		}
 		if err != nil {
 			return pr, err

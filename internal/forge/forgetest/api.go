@@ -174,6 +174,9 @@ func (s *Server) answer(c *call, r *http.Request) reply {
 // getRepository says what a user may do there, and nothing of it to an App.
 func (s *Server) getRepository(re *repo, r *http.Request) reply {
 	body := repositoryJSON(re)
+	if re.parent != nil {
+		body["parent"] = repositoryJSON(re.parent)
+	}
 	if s.grants[bearer(r)] == nil {
 		body["permissions"] = map[string]any{
 			"admin": false, "maintain": false, "triage": false, "pull": true, "push": slices.Contains(s.opts.WriteTokens, bearer(r)),

@@ -41,6 +41,9 @@ type ref struct {
 	Ref    string `json:"ref"`
 	SHA    string `json:"sha"`
 	RepoID int64  `json:"repo_id"` // -1 when the fork is gone
+	Repo   struct {
+		Owner user `json:"owner"`
+	} `json:"repo"`
 }
 
 func (r ref) branch() string {
@@ -67,18 +70,21 @@ func (p pullRequest) public() forge.PullRequest {
 	return out
 }
 
-// FindPullRequests lists the pull requests, in every state, from a branch of this repository.
-func (c *Client) FindPullRequests(ctx context.Context, owner, name, branch string) ([]forge.PullRequest, error) {
+// FindPullRequests lists the pull requests, in every state, from a branch of this repository, or, given "owner:branch",
+// of that owner's fork, of which there is one.
+func (c *Client) FindPullRequests(ctx context.Context, owner, name, head string) ([]forge.PullRequest, error) {
+	fork, branch := forge.SplitHead(head)
 	found, err := list[pullRequest](ctx, c, owner, name, errNoPulls, url.Values{"state": {"all"}, "head": {branch}}, maxFound, "pulls")
 	if err != nil {
-		return nil, fmt.Errorf("find pull requests of %s: %w", branch, err)
+		return nil, fmt.Errorf("find pull requests of %s: %w", head, err)
 	}
 	if len(found) == maxFound {
-		return nil, fault.Permf("too_many_pull_requests", "find pull requests of %s: there are %d or more", branch, maxFound)
+		return nil, fault.Permf("too_many_pull_requests", "find pull requests of %s: there are %d or more", head, maxFound)
 	}
 	var out []forge.PullRequest
 	for _, p := range found {
-		if pr := p.public(); pr.HeadRef == branch && !pr.FromFork {
+		pr := p.public()
+		if pr.HeadRef == branch && pr.FromFork == (fork != "") && (fork == "" || strings.EqualFold(p.Head.Repo.Owner.Login, fork)) {
 			out = append(out, pr)
 		}
 	}

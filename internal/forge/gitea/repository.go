@@ -22,6 +22,9 @@ type repositoryInfo struct {
 	Permissions     struct {
 		Push bool `json:"push"`
 	} `json:"permissions"`
+	Parent struct {
+		FullName string `json:"full_name"`
+	} `json:"parent"`
 }
 
 func (c *Client) readRepository(ctx context.Context, owner, name string) (repositoryInfo, error) {
@@ -44,7 +47,7 @@ func (c *Client) Repository(ctx context.Context, owner, name string) (forge.Repo
 		return forge.Repository{}, fmt.Errorf("read repository: %w", err)
 	}
 	return forge.Repository{
-		ID: strconv.FormatInt(got.ID, 10), FullName: got.FullName, DefaultBranch: got.DefaultBranch,
+		ID: strconv.FormatInt(got.ID, 10), FullName: got.FullName, Parent: got.Parent.FullName, DefaultBranch: got.DefaultBranch,
 		Archived: got.Archived, CanPush: got.Permissions.Push,
 	}, nil
 }

@@ -1,6 +1,7 @@
 package github
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -68,22 +69,20 @@ func (p pullRequest) fromFork() bool {
 
 // FindPullRequests lists the pull requests, in every state, from a branch of this repository, or, given "owner:branch",
 // of that owner's fork.
-func (c *Client) FindPullRequests(ctx context.Context, owner, name, branch string) ([]forge.PullRequest, error) {
-	head, fork := owner+":"+branch, strings.Contains(branch, ":") // as no branch has in its name
-	if fork {
-		head = branch
-	}
-	found, err := c.list(ctx, owner, name, url.Values{"head": {head}, "state": {"all"}}, maxFound)
+func (c *Client) FindPullRequests(ctx context.Context, owner, name, head string) ([]forge.PullRequest, error) {
+	fork, branch := forge.SplitHead(head)
+	label := cmp.Or(fork, owner) + ":" + branch
+	found, err := c.list(ctx, owner, name, url.Values{"head": {label}, "state": {"all"}}, maxFound)
 	if err != nil {
-		return nil, fmt.Errorf("find pull requests of %s: %w", branch, err)
+		return nil, fmt.Errorf("find pull requests of %s: %w", head, err)
 	}
 	if len(found) == maxFound {
-		return nil, fault.Permf("too_many_pull_requests", "find pull requests of %s: %d or more", branch, maxFound)
+		return nil, fault.Permf("too_many_pull_requests", "find pull requests of %s: %d or more", head, maxFound)
 	}
 	var out []forge.PullRequest
 	for _, p := range found {
 		// GitHub ignores a head filter that it can't read and lists everything, so look again.
-		if p.fromFork() == fork && (p.Head.Ref == branch || (fork && strings.EqualFold(p.Head.Label, head))) {
+		if p.Head.Ref == branch && p.fromFork() == (fork != "") && (fork == "" || strings.EqualFold(p.Head.Label, label)) {
 			out = append(out, p.public())
 		}
 	}

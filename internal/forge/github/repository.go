@@ -23,12 +23,15 @@ func (c *Client) Repository(ctx context.Context, owner, name string) (forge.Repo
 		Permissions   struct {
 			Push bool `json:"push"`
 		} `json:"permissions"`
+		Parent struct {
+			FullName string `json:"full_name"`
+		} `json:"parent"`
 	}
 	if _, err := c.get(ctx, owner, name, path, nil, &got); err != nil {
 		return forge.Repository{}, fmt.Errorf("read repository: %w", repositoryFault(err))
 	}
 	return forge.Repository{
-		ID: strconv.FormatInt(got.ID, 10), FullName: got.FullName, DefaultBranch: got.DefaultBranch,
+		ID: strconv.FormatInt(got.ID, 10), FullName: got.FullName, Parent: got.Parent.FullName, DefaultBranch: got.DefaultBranch,
 		Archived: got.Archived, CanPush: got.Permissions.Push || c.pushes,
 	}, nil
 }

@@ -42,6 +42,11 @@ func (d driver) NewRepository(name string) (string, error) {
 	return "acme/tools", d.CreateRepository("acme/tools", name)
 }
 
+// Fork is in a group of a group, too.
+func (d driver) Fork(owner, name, login string) (forkOwner, forkName string, err error) {
+	return d.Host.Fork(owner, name, "people/"+login)
+}
+
 func (d driver) Seen(owner, name string) ([]conform.Seen, error) {
 	seen, err := d.Host.Seen(owner, name, d.MergeRequestURL)
 	for i := range seen {

@@ -64,24 +64,46 @@ func (m mergeRequest) mergeCommit() string {
 	return m.SHA
 }
 
-// FindPullRequests lists the merge requests, in every state, from a branch of this project.
-func (c *Client) FindPullRequests(ctx context.Context, owner, name, branch string) ([]forge.PullRequest, error) {
+// FindPullRequests lists the merge requests, in every state, from a branch of this project, or, given "owner:branch", of
+// the project by the same name that the owner has. A fork that is not there has none.
+func (c *Client) FindPullRequests(ctx context.Context, owner, name, head string) ([]forge.PullRequest, error) {
+	fork, branch := forge.SplitHead(head)
+	source, err := c.forkID(ctx, fork, name)
+	if err != nil {
+		return nil, fmt.Errorf("find merge requests of %s: %w", head, err)
+	}
 	query := url.Values{"source_branch": {branch}, "state": {"all"}}
 	found, err := list[mergeRequest](ctx, c, owner, name, forge.ErrNoPullRequest, query, maxFound, "merge_requests")
 	if err != nil {
-		return nil, fmt.Errorf("find merge requests of %s: %w", branch, err)
+		return nil, fmt.Errorf("find merge requests of %s: %w", head, err)
 	}
 	if len(found) == maxFound {
-		return nil, fault.Permf("too_many_pull_requests", "find merge requests of %s: %d or more", branch, maxFound)
+		return nil, fault.Permf("too_many_pull_requests", "find merge requests of %s: %d or more", head, maxFound)
 	}
 	var out []forge.PullRequest
 	for _, m := range found {
-		// Forks' branches of the same name are listed as well.
-		if pr := m.public(); pr.HeadRef == branch && !pr.FromFork {
-			out = append(out, pr)
+		// The branches of that name of all projects are listed, and only the project's number says whose one is.
+		from := m.TargetProjectID
+		if fork != "" {
+			from = source
+		}
+		if m.SourceBranch == branch && m.SourceProjectID != nil && *m.SourceProjectID == from {
+			out = append(out, m.public())
 		}
 	}
 	return out, nil
+}
+
+// forkID is the number of an owner's project, or 0 when there is none.
+func (c *Client) forkID(ctx context.Context, owner, name string) (int64, error) {
+	if owner == "" {
+		return 0, nil
+	}
+	p, err := c.readProject(ctx, owner, name)
+	if reason, _ := fault.Reason(err); reason == "repository_not_found" {
+		return 0, nil
+	}
+	return p.ID, err
 }
 
 // PullRequest reads one, or returns forge.ErrNoPullRequest.

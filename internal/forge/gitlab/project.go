@@ -25,7 +25,10 @@ type projectInfo struct {
 	DefaultBranch       string `json:"default_branch"`
 	Archived            bool   `json:"archived"`
 	MergeRequestsAccess string `json:"merge_requests_access_level"`
-	Permissions         struct {
+	ForkedFrom          struct {
+		Path string `json:"path_with_namespace"`
+	} `json:"forked_from_project"`
+	Permissions struct {
 		Project *access `json:"project_access"`
 		Group   *access `json:"group_access"`
 	} `json:"permissions"`
@@ -67,7 +70,7 @@ func (c *Client) Repository(ctx context.Context, owner, name string) (forge.Repo
 		return forge.Repository{}, fmt.Errorf("read project: %w", err)
 	}
 	return forge.Repository{
-		ID: strconv.FormatInt(got.ID, 10), FullName: got.Path, DefaultBranch: got.DefaultBranch,
+		ID: strconv.FormatInt(got.ID, 10), FullName: got.Path, Parent: got.ForkedFrom.Path, DefaultBranch: got.DefaultBranch,
 		Archived: got.Archived, CanPush: got.level() >= developer,
 	}, nil
 }

@@ -16,7 +16,11 @@ const heads = "refs/heads/"
 func (s *Server) operate(e *forgetest.Exchange, r *http.Request, re *host.Repo, login string) reply {
 	switch e.Operation() {
 	case "getRepository":
-		return ok(s.repository(re))
+		out := s.repository(re)
+		if re.Parent != nil && r.URL.Query().Get("includeParent") == "true" {
+			out["parentRepository"] = map[string]any{"id": repositoryID(re.Parent.ID), "name": re.Parent.Name, "project": project(re.Parent)}
+		}
+		return ok(out)
 	case "listRefs":
 		return refs(r, re)
 	case "listStatuses":
@@ -57,8 +61,12 @@ func (s *Server) operate(e *forgetest.Exchange, r *http.Request, re *host.Repo, 
 func (s *Server) repository(re *host.Repo) map[string]any {
 	return map[string]any{
 		"id": repositoryID(re.ID), "name": re.Name, "defaultBranch": heads + "main", "isDisabled": re.Archived, "webUrl": s.URL() + "/" + re.Owner + "/_git/" + re.Name,
-		"project": map[string]any{"id": projectID(re.ID), "name": re.Owner, "state": "wellFormed"},
+		"isFork": re.Parent != nil, "project": project(re),
 	}
+}
+
+func project(re *host.Repo) map[string]any {
+	return map[string]any{"id": projectID(re.ID), "name": re.Owner, "state": "wellFormed"}
 }
 
 // refs are those whose names begin with the filter.
@@ -122,33 +130,40 @@ func status(p *host.Pull) string {
 
 func (s *Server) listPulls(r *http.Request, re *host.Repo) reply {
 	q := r.URL.Query()
-	wanted, source := q.Get("searchCriteria.status"), q.Get("searchCriteria.sourceRefName")
+	wanted, source, from := q.Get("searchCriteria.status"), q.Get("searchCriteria.sourceRefName"), q.Get("searchCriteria.sourceRepositoryId")
 	if wanted == "" {
 		wanted = "active"
 	}
 	var found []any
 	for _, p := range slices.Backward(re.Pulls) {
-		if (wanted == "all" || wanted == status(p)) && (source == "" || source == heads+p.Head) {
+		if (wanted == "all" || wanted == status(p)) && (source == "" || source == heads+p.Head) && (from == "" || from == repositoryID(p.From.ID)) {
 			found = append(found, s.pull(re, p))
 		}
 	}
-	from := min(host.Number(q.Get("$skip"), 0), len(found))
-	return listed(found[from:min(from+host.Number(q.Get("$top"), 100), len(found))])
+	first := min(host.Number(q.Get("$skip"), 0), len(found))
+	return listed(found[first:min(first+host.Number(q.Get("$top"), 100), len(found))])
 }
 
 func (s *Server) createPull(e *forgetest.Exchange, re *host.Repo, login string) reply {
 	in := host.Read[struct {
 		Title, Description, SourceRefName, TargetRefName string
 		IsDraft                                          bool
+		ForkSource                                       struct{ Repository struct{ ID string } }
 	}](e)
 	head, base := strings.TrimPrefix(in.SourceRefName, heads), strings.TrimPrefix(in.TargetRefName, heads)
+	from := re
+	if id := in.ForkSource.Repository.ID; id != "" {
+		if from = s.ofID(id); from == nil || from.Parent != re {
+			return missing(id)
+		}
+	}
 	switch {
-	case re.Branch(head) == "" || re.Branch(base) == "":
+	case from.Branch(head) == "" || re.Branch(base) == "":
 		return refusal(http.StatusConflict, "TF401398: The pull request cannot be activated because the source and/or the target branch no longer exists, or the requested merge status is not valid.")
-	case re.OpenPull(re, head, base) != nil:
+	case re.OpenPull(from, head, base) != nil:
 		return refusal(http.StatusConflict, "TF401179: An active pull request for the source and target branch already exists.")
 	}
-	p := s.AddPull(re, host.Pull{Title: in.Title, Body: in.Description, Head: head, Base: base, Draft: in.IsDraft, From: re, Author: login})
+	p := s.AddPull(re, host.Pull{Title: in.Title, Body: in.Description, Head: head, Base: base, Draft: in.IsDraft, From: from, Author: login})
 	return reply{Status: http.StatusCreated, Body: s.pull(re, p)}
 }
 

@@ -39,6 +39,15 @@ func descriptor(id int64) string {
 	return "Microsoft.IdentityModel.Claims.ClaimsIdentity;" + personID(id)
 }
 
+// ofID is the repository with an id, or nil. The caller holds the lock.
+func (s *Server) ofID(id string) *host.Repo {
+	var n int64
+	if _, err := fmt.Sscanf(id[strings.LastIndexByte(id, '-')+1:], "%d", &n); err != nil || repositoryID(n) != id {
+		return nil
+	}
+	return s.ByID(n)
+}
+
 // ofToken is the repository that a security token names. The caller holds no lock.
 func (s *Server) ofToken(token string, f func(*host.Repo)) {
 	var id int64

@@ -50,6 +50,10 @@ func refusal(status int, text string) reply {
 	return reply{Status: status, Body: map[string]any{"$id": "1", "message": text, "errorCode": 0, "eventId": 3000}}
 }
 
+func missing(repository string) reply {
+	return refusal(http.StatusNotFound, "TF401019: The Git repository with name or identifier "+repository+" does not exist or you do not have permissions for the operation you are attempting.")
+}
+
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	path := strings.TrimPrefix(r.URL.EscapedPath(), api)
 	if parts := strings.SplitN(path, "/", 4); len(parts) == 4 && parts[1] == "_git" {
@@ -75,7 +79,7 @@ func (s *Server) answer(e *forgetest.Exchange, r *http.Request) (out reply) {
 	s.With(project, name, func(re *host.Repo) {
 		// A disabled repository can be read about, and nothing else.
 		if re == nil || (re.Archived && e.Operation() != "getRepository") {
-			out = refusal(http.StatusNotFound, "TF401019: The Git repository with name or identifier "+name+" does not exist or you do not have permissions for the operation you are attempting.")
+			out = missing(name)
 			return
 		}
 		out = s.operate(e, r, re, login)

@@ -72,10 +72,14 @@ func (s *Server) operateOnPull(e *forgetest.Exchange, r *http.Request, re *host.
 }
 
 func (s *Server) repository(re *host.Repo) map[string]any {
-	return map[string]any{
+	out := map[string]any{
 		"type": "repository", "uuid": fmt.Sprintf("{%d}", re.ID), "full_name": re.Owner + "/" + re.Name, "name": re.Name, "is_private": true,
-		"mainbranch": map[string]any{"type": "branch", "name": "main"},
+		"mainbranch": map[string]any{"type": "branch", "name": "main"}, "parent": nil,
 	}
+	if re.Parent != nil {
+		out["parent"] = map[string]any{"type": "repository", "uuid": fmt.Sprintf("{%d}", re.Parent.ID), "full_name": re.Parent.Owner + "/" + re.Parent.Name}
+	}
+	return out
 }
 
 // branches knows the filter by name alone.

@@ -117,6 +117,9 @@ func Run(t *testing.T, start func(t *testing.T) Driver) {
 	d := start(t)
 	t.Run("new pull requests", func(t *testing.T) { testCreate(t, d) })
 	t.Run("pull requests", func(t *testing.T) { testPullRequests(t, d) })
+	if !d.Lacks(Forks) {
+		t.Run("forks", func(t *testing.T) { testForks(t, d) })
+	}
 	t.Run("talk", func(t *testing.T) { testTalk(t, d) })
 	t.Run("repositories", func(t *testing.T) { testRepositories(t, d) })
 	t.Run("pushes", func(t *testing.T) { testPushes(t, d) })

@@ -1,7 +1,6 @@
 package conform
 
 import (
-	"errors"
 	"net/http"
 	"testing"
 	"time"
@@ -124,9 +123,6 @@ func testCreate(t *testing.T, d Driver) {
 	t.Run("what is created is what was asked for", func(t *testing.T) { testCreated(t, d) })
 	t.Run("tokens that may not", func(t *testing.T) { testTokens(t, d) })
 	t.Run("names that are hostile", func(t *testing.T) { testNames(t, d) })
-	if !d.Lacks(Forks) {
-		t.Run("from a fork", func(t *testing.T) { testFromFork(t, d) })
-	}
 }
 
 func testCreated(t *testing.T, d Driver) {
@@ -177,24 +173,5 @@ func testNames(t *testing.T, d Driver) {
 		}
 		_, err = d.Client(Writer).Repository(t.Context(), s.Owner, name)
 		want.Check(t, d, "read "+name, err)
-	}
-}
-
-func testFromFork(t *testing.T, d Driver) {
-	s := NewScene(t, d)
-	owner, name, err := d.Fork(s.Owner, s.Name, "robot")
-	must(t, err)
-	s.Delete(t, s.Branch)
-	commit := s.PushBranch(t, owner, name, s.Branch)
-	pr := s.Fix()
-	pr.HeadOwner = owner
-	got, err := d.Client(Writer).CreatePullRequest(t.Context(), s.Owner, s.Name, pr)
-	must(t, err)
-	if !got.FromFork || got.HeadSHA != commit || got.HeadRef != s.Branch {
-		t.Errorf("created %+v", got)
-	}
-	again, err := d.Client(Writer).CreatePullRequest(t.Context(), s.Owner, s.Name, pr)
-	if !errors.Is(err, forge.ErrExists) {
-		t.Errorf("a second one: %+v, %v", again, err)
 	}
 }

@@ -42,17 +42,6 @@ func testFind(t *testing.T, d Driver) {
 	if err != nil || len(found) != 1 || found[0].Number != s.number || found[0].HeadSHA != s.Commit || found[0].State != forge.Open {
 		t.Errorf("found %+v, %v", found, err)
 	}
-	if d.Lacks(Forks) {
-		return
-	}
-	owner, name, err := d.Fork(s.Owner, s.Name, "mallory")
-	must(t, err)
-	s.Push(t, "third", "main", "c.txt", "c\n")
-	s.PushBranch(t, owner, name, "third")
-	must(t, d.Open(s.Owner, s.Name, "mallory", forge.NewPullRequest{Title: "x", Head: "third", HeadOwner: owner, Base: s.Base}))
-	if found, err = c.FindPullRequests(t.Context(), s.Owner, s.Name, "third"); err != nil || len(found) != 0 {
-		t.Errorf("a fork's branch of the same name is found: %+v, %v", found, err)
-	}
 }
 
 // testStates has one closed, one closed and opened again, and one merged pull request of a branch.

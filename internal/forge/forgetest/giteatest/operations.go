@@ -71,11 +71,15 @@ func ok(body any) reply { return reply{Status: http.StatusOK, Body: body} }
 
 func (s *Server) repository(re *host.Repo, login string) map[string]any {
 	may := re.Members[login]
-	return map[string]any{
-		"id": re.ID, "name": re.Name, "full_name": re.Owner + "/" + re.Name, "private": true, "default_branch": "main",
+	out := map[string]any{
+		"id": re.ID, "name": re.Name, "full_name": re.Owner + "/" + re.Name, "private": true, "default_branch": "main", "fork": re.Parent != nil,
 		"archived": re.Archived, "has_pull_requests": !re.NoPulls, "owner": s.user(re.Owner), "html_url": s.URL() + "/" + re.Owner + "/" + re.Name,
 		"permissions": map[string]any{"admin": may >= forge.AdminPermission, "push": may >= forge.WritePermission, "pull": may >= forge.ReadPermission},
 	}
+	if re.Parent != nil {
+		out["parent"] = s.repository(re.Parent, login)
+	}
+	return out
 }
 
 func (s *Server) user(login string) map[string]any {

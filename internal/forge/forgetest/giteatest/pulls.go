@@ -33,7 +33,7 @@ func (s *Server) pull(re *host.Repo, p *host.Pull) map[string]any {
 	if p.Open {
 		state = forge.Open
 	}
-	head := map[string]any{"label": p.Head, "ref": p.Head, "sha": p.HeadSHA, "repo_id": p.From.ID}
+	head := map[string]any{"label": p.Head, "ref": p.Head, "sha": p.HeadSHA, "repo_id": p.From.ID, "repo": s.repository(p.From, p.Author)}
 	if p.From.Branch(p.Head) == "" {
 		head["ref"] = fmt.Sprintf("refs/pull/%d/head", p.Number)
 	}

@@ -93,6 +93,8 @@ func (s *Server) createMergeRequest(e *forgetest.Exchange, from *host.Repo, logi
 		return message(http.StatusBadRequest, map[string]any{"title": []string{"can't be blank"}})
 	case len(in.Title) > 255:
 		return message(http.StatusBadRequest, map[string]any{"title": []string{"is too long (maximum is 255 characters)"}})
+	case re != from && from.Parent != re:
+		return reply{Status: http.StatusUnprocessableEntity, Body: map[string]any{"error": []string{"Source project is not a fork of the target project"}}}
 	case re == from && in.Source == in.Target:
 		return reply{Status: http.StatusUnprocessableEntity, Body: map[string]any{"error": []string{"You can't use same project/branch for source and target"}}}
 	}

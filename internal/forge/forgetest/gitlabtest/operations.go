@@ -73,11 +73,15 @@ func (s *Server) project(re *host.Repo, login string) map[string]any {
 	if re.NoPulls {
 		access = "disabled"
 	}
-	return map[string]any{
+	out := map[string]any{
 		"id": re.ID, "path": re.Name, "path_with_namespace": re.Owner + "/" + re.Name, "default_branch": "main", "archived": re.Archived,
 		"visibility": "private", "merge_requests_access_level": access, "merge_requests_enabled": !re.NoPulls, "web_url": s.URL() + "/" + re.Owner + "/" + re.Name,
 		"permissions": map[string]any{"project_access": map[string]any{"access_level": level(re.Members[login])}, "group_access": nil},
 	}
+	if re.Parent != nil {
+		out["forked_from_project"] = map[string]any{"id": re.Parent.ID, "path": re.Parent.Name, "path_with_namespace": re.Parent.Owner + "/" + re.Parent.Name}
+	}
+	return out
 }
 
 func (s *Server) user(login string) map[string]any {
