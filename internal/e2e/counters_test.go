@@ -41,6 +41,9 @@ var bookKnobs = map[string]string{
 	"MAX_PIPELINE_ATTEMPTS": "2", "REPO_WEBHOOK_RATE_LIMIT_PER_MINUTE": "4",
 }
 
+// putOff is a fix that has to wait because of a cap.
+var putOff = chaos.Series{Counter: telemetry.Throttled, Reason: string(telemetry.ThrottlePRCap)}
+
 var bookLimits = chaos.Limits{MaxAttempts: 2, BaseBackoff: time.Second, MaxBackoff: time.Second, Cooldown: time.Second}
 
 // red is a new repository with a red head; slow makes its check take a while.
@@ -146,7 +149,7 @@ func (b *books) compare(ctx context.Context, but ...chaos.Series) {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for deadline := time.Now().Add(8 * time.Second); time.Now().Before(deadline); <-tick.C {
-		entries, err := chaos.Recount(ctx, conn, bookLimits)
+		entries, err := chaos.Recount(ctx, conn, bookLimits, b.moments[putOff])
 		if err != nil {
 			b.t.Fatal(err)
 		}
