@@ -105,7 +105,7 @@ func (ix *index) counted(run int64) (out []Attempt) {
 var outcomes = []string{"run", "coalesced", "duplicate", "ignored", "dead"}
 
 func everyDeliveryHasOneRecord(ix *index) (found []string) {
-	sent := map[string]bool{}
+	sent, alone := map[string]bool{}, ix.leftAlone()
 	for _, s := range ix.Sent {
 		sent[s.ID] = true
 		records := ix.records[s.ID]
@@ -116,7 +116,8 @@ func everyDeliveryHasOneRecord(ix *index) (found []string) {
 			if !slices.Contains(outcomes, d.Outcome) || d.Reason == "" && d.Outcome != "run" && d.Outcome != "coalesced" {
 				found = append(found, fmt.Sprintf("delivery %s is recorded as %s(%s)", s.ID, d.Outcome, d.Reason))
 			}
-			if s.RunKey != "" && !ix.offMeanwhile(d) && ix.runs[d.RunID].Key != s.RunKey {
+			same := d.Outcome == "duplicate" && d.RunID == 0 && alone[s.RunKey]
+			if s.RunKey != "" && !ix.offMeanwhile(d) && !same && ix.runs[d.RunID].Key != s.RunKey {
 				found = append(found, fmt.Sprintf("delivery %s is recorded as %s(%s) of run %d, and belongs to %s", s.ID, d.Outcome, d.Reason, d.RunID, s.RunKey))
 			}
 		}
@@ -400,6 +401,18 @@ func whatIsHeldStartsNothing(ix *index) (found []string) {
 		}
 	}
 	return found
+}
+
+// leftAlone are the run keys of failures that made no run because their repository was off: what has their body is the
+// duplicate of no run.
+func (ix *index) leftAlone() map[string]bool {
+	keys := map[string]bool{}
+	for _, s := range ix.Sent {
+		for _, d := range ix.records[s.ID] {
+			keys[s.RunKey] = keys[s.RunKey] || ix.offMeanwhile(d)
+		}
+	}
+	return keys
 }
 
 // offMeanwhile says whether a delivery was left alone because its repository, one that was switched off, wants nothing.

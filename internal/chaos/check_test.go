@@ -77,7 +77,7 @@ func good() History {
 		Sandboxes: []Sandbox{
 			{RunID: 1, Fence: 1, First: 1, Last: 20}, {RunID: 2, Fence: 1, First: 1, Last: 30}, {RunID: 2, Fence: 2, First: 30, Last: 50},
 		},
-		Counts:  []Count{{Series: Series{"c", "exact"}, Counted: 2, Recounted: 2, Sure: 2}, {Series: Series{"c", "one lost in a crash"}, Counted: 2, Recounted: 3, Sure: 1}},
+		Counts: []Count{{Series: Series{"c", "exact"}, Counted: 2, Recounted: 2, Sure: 2}, {Series: Series{"c", "one lost in a crash"}, Counted: 2, Recounted: 3, Sure: 1}},
 		Holds: []Hold{
 			{Repository: "o/r", From: at(2.5), To: at(3.9)},
 			{Repository: "o/s", From: at(5), Off: true},
@@ -88,6 +88,16 @@ func good() History {
 
 func TestAGoodHistoryBreaksNoPromise(t *testing.T) {
 	if found := Check(good()); len(found) != 0 {
+		t.Errorf("found %q", found)
+	}
+}
+
+func TestAFailureOfARepositoryThatIsOffMayBeLeftAlone(t *testing.T) {
+	h := good()
+	h.Sent = append(h.Sent, Sent{ID: "d6", Accepted: true, RunKey: "k6"}, Sent{ID: "d7", Accepted: true, RunKey: "k6"})
+	h.Deliveries = append(h.Deliveries, Delivery{"d6", "ignored", "repository_off", 0}, Delivery{"d7", "duplicate", "same_body", 0})
+	h.Failures = append(h.Failures, Failure{RunKey: "k6"})
+	if found := Check(h); len(found) != 0 {
 		t.Errorf("found %q", found)
 	}
 }
@@ -150,6 +160,7 @@ func TestEveryBrokenPromiseIsFound(t *testing.T) {
 			h.Deliveries[0] = Delivery{"d1", "ignored", "repository_off", 0}
 			h.Holds = nil
 		}, "I1: delivery d1 is recorded as ignored(repository_off)"},
+		{"a failure is a duplicate of nothing", func(h *History) { h.Deliveries[0] = Delivery{"d1", "duplicate", "same_body", 0} }, "I1: delivery d1 is recorded as duplicate(same_body)"},
 		{"more pull requests were opened than intended", func(h *History) { h.Creations[0].Opened = 3 }, "I8: o/r: 3 pull requests opened"},
 		{"a refused request left a row", func(h *History) { h.Deliveries = append(h.Deliveries, Delivery{"forged", "ignored", "ping", 0}) }, "I9: delivery forged was refused and left 1 rows"},
 		{"a refused request left a message", func(h *History) { h.StreamIDs = append(h.StreamIDs, "forged") }, "I9: delivery forged was refused and left 0 rows, message: true"},
