@@ -41,6 +41,8 @@ type collector struct {
 	seenRepos []string
 	// logged are the moments that only the logs hold.
 	logged []chaos.Entry
+	// putOffs is how often a fix has been put off because of a cap.
+	putOffs int
 	// counted and unknown are what the last round left: the counters, and how many records had no moment.
 	counted map[chaos.Series]int
 	unknown map[chaos.Series]int
@@ -276,7 +278,12 @@ func (c *collector) logs() error {
 		}
 		c.logAt[file] += int64(text.Len())
 		c.leak("the log "+filepath.Base(file), text.Bytes())
-		c.logged = append(c.logged, logged(text.Bytes())...)
+		for _, e := range logged(text.Bytes()) {
+			c.logged = append(c.logged, e)
+			if e.Series == putOff {
+				c.putOffs++
+			}
+		}
 		if found := panicked.Find(text.Bytes()); found != nil {
 			c.broken = append(c.broken, fmt.Sprintf("%s: %s", filepath.Base(file), found))
 		}
@@ -348,6 +355,6 @@ func (c *collector) pullRequest(ctx context.Context, repo string, pr forgetest.P
 		c.leak("pull request "+id, []byte(pr.Title+"\n"+pr.Body+"\n"+message))
 		c.checked[id] = out
 	}
-	out.Open, out.Merged = pr.State == "open", pr.Merged
+	out.Open, out.Merged, out.Created, out.Ended = pr.State == "open", pr.Merged, pr.Created, pr.Ended
 	return out, nil
 }

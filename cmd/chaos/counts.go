@@ -15,6 +15,7 @@ import (
 var (
 	repeated = chaos.Series{Counter: telemetry.WebhookDeduped, Reason: string(telemetry.DedupStreamWindow)}
 	known    = chaos.Series{Counter: telemetry.WebhookDeduped, Reason: string(telemetry.DedupDeliveryID)}
+	putOff   = chaos.Series{Counter: telemetry.Throttled, Reason: string(telemetry.ThrottlePRCap)}
 	noSlot   = chaos.Series{Counter: telemetry.Throttled, Reason: string(telemetry.ThrottleNoSlot)}
 )
 
@@ -27,9 +28,10 @@ var uncounted = []chaos.Series{
 func logged(text []byte) (out []chaos.Entry) {
 	for line := range bytes.Lines(text) {
 		var l struct {
-			Time  time.Time
-			Msg   string
-			Known bool
+			Time   time.Time
+			Msg    string
+			Reason string
+			Known  bool
 		}
 		if json.Unmarshal(line, &l) != nil {
 			continue
@@ -37,6 +39,8 @@ func logged(text []byte) (out []chaos.Entry) {
 		switch {
 		case l.Msg == "run can't start yet":
 			out = append(out, chaos.Entry{Series: noSlot, At: l.Time})
+		case l.Msg == "publication given back" && l.Reason == putOff.Reason:
+			out = append(out, chaos.Entry{Series: putOff, At: l.Time})
 		case l.Msg == "delivery recorded" && l.Known:
 			out = append(out, chaos.Entry{Series: known, At: l.Time})
 		}
@@ -55,7 +59,7 @@ func (c *collector) counts(ctx context.Context, load *load) ([]chaos.Count, erro
 		return nil, err
 	}
 	defer func() { _ = conn.Close(ctx) }()
-	all, err := chaos.Recount(ctx, conn, limits)
+	all, err := chaos.Recount(ctx, conn, limits, c.putOffs)
 	if err != nil {
 		return nil, err
 	}

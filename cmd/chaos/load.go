@@ -36,6 +36,7 @@ type load struct {
 	parcels  []parcel
 	failures []chaos.Failure
 	repos    []string
+	acts     []act
 
 	mu     sync.Mutex
 	sent   map[string]chaos.Sent
@@ -80,8 +81,11 @@ func (l *loader) repository(ctx context.Context, r *rand.Rand, out *load, name s
 		return err
 	}
 	out.repos = append(out.repos, demo.Owner+"/"+name)
+	acts := owners(r, demo.Owner+"/"+name)
+	out.acts = append(out.acts, acts...)
+	fixable := len(acts) == 0 || !acts[0].off
 	for n := range failures {
-		if err := l.failure(r, out, repo, sha, n, true, moment(r)); err != nil {
+		if err := l.failure(r, out, repo, sha, n, fixable, moment(r)); err != nil {
 			return err
 		}
 		if r.IntN(8) != 0 {

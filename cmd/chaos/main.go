@@ -130,7 +130,7 @@ func (o options) playRounds(ctx context.Context, s *system, res *result) error {
 		return err
 	}
 	r := &rounds{
-		s: s, out: os.Stdout, loader: &loader{s: s}, collect: newCollector(s), forge: forge, rec: newRecovery(),
+		s: s, out: os.Stdout, loader: &loader{s: s}, people: &people{s: s}, collect: newCollector(s), forge: forge, rec: newRecovery(),
 		sampler: startSampler(s.dir, s.quit), settle: o.settle, reported: map[string]bool{}, plan: chaos.Plan,
 	}
 	if o.strikes > 0 {

@@ -20,6 +20,7 @@ type rounds struct {
 	forge   *forgeFaults
 	rec     *recovery
 	sampler *sampler
+	people  *people
 	settle  time.Duration
 	plan    func(seed uint64, w chaos.World) []chaos.Fault
 
@@ -49,6 +50,11 @@ func (r *rounds) one(ctx context.Context, number int, seed uint64) error {
 		defer close(sent)
 		load.send(calm, "http://"+r.s.addrs["ingest"], r.s.secrets["the webhook secret"])
 	}()
+	lived := make(chan struct{})
+	go func() {
+		defer close(lived)
+		r.people.live(calm, load.acts)
+	}()
 	r.s.wreck(ctx, plan, r.forge, r.rec)
 	r.s.timeline.note("calm")
 	quiet := time.Now()
@@ -56,6 +62,7 @@ func (r *rounds) one(ctx context.Context, number int, seed uint64) error {
 	settled := time.Since(quiet)
 	cancel()
 	<-sent
+	<-lived
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -135,7 +142,7 @@ func (r *rounds) history(ctx context.Context, load *load, plan []chaos.Fault) (c
 	for _, repo := range load.repos {
 		r.collect.hurts[repo] = r.forge.hurt(repo) + publisherHurts(plan)
 	}
-	h := chaos.History{Sent: r.sent, Failures: r.failures, Broken: broken, Outages: r.s.timeline.outages()}
+	h := chaos.History{Sent: r.sent, Failures: r.failures, Broken: broken, Outages: r.s.timeline.outages(), Holds: r.people.holds}
 	h.Sandboxes, _ = r.sampler.seen()
 	if err := r.collect.collect(ctx, &h); err != nil {
 		return h, err

@@ -25,11 +25,12 @@ var knobs = map[string]string{
 	"MAX_BACKOFF_SECONDS": "2", "MAX_PIPELINE_ATTEMPTS": "3", "REPO_PIPELINE_CONCURRENCY_LIMIT": "2",
 	"REPO_PIPELINE_CONCURRENCY_TTL_SECONDS": "3", "RUNNER_WORKERS": "2", "PUBLISHER_WORKERS": "2", "THROTTLE_WORKERS": "2",
 	"SHUTDOWN_GRACE_SECONDS": "5", "REPO_WEBHOOK_RATE_LIMIT_PER_MINUTE": "60",
+	"REPO_OPEN_PULL_REQUESTS": "2",
 }
 
 // limits are the same knobs for the checker.
 var limits = chaos.Limits{
-	MaxAttempts: 3, BaseBackoff: time.Second, MaxBackoff: 2 * time.Second, Cooldown: time.Second, PerRepository: 2,
+	MaxAttempts: 3, BaseBackoff: time.Second, MaxBackoff: 2 * time.Second, Cooldown: time.Second, PerRepository: 2, Open: 2,
 }
 
 const lease = 3 * time.Second

@@ -27,6 +27,7 @@ type History struct {
 	Creations    []Creation
 	Sandboxes    []Sandbox
 	Outages      []Outage
+	Holds        []Hold
 	Leaks        []Leak
 	// Counts are those of the round that has just been played.
 	Counts []Count
@@ -41,6 +42,8 @@ type Limits struct {
 	BaseBackoff, MaxBackoff time.Duration
 	Cooldown                time.Duration
 	PerRepository           int
+	// Open is how many pull requests of ours may be open in one repository; 0 is any number.
+	Open int
 }
 
 // Sent is one delivery id as its sender saw it, over all tries.
@@ -108,6 +111,8 @@ type PullRequest struct {
 	Repository, Head, HeadSHA string
 	Number                    int
 	Open, Merged              bool
+	// Created and Ended are the forge's times; Ended is zero while it is open.
+	Created, Ended time.Time
 	// RunKey is the one that its body names.
 	RunKey string
 	// Parent is the head commit's only parent, and Applied says that the recorded diff, applied to that parent,
@@ -141,6 +146,14 @@ type Outage struct {
 	PID        int
 	Name, What string
 	At         time.Time
+}
+
+// Hold is a time in which a repository was paused or switched off: from when that was committed until it was asked to be
+// taken back. To is zero when it never was.
+type Hold struct {
+	Repository string
+	Off        bool
+	From, To   time.Time
 }
 
 // Leak is a secret that was seen where it must not be.

@@ -26,6 +26,8 @@ var checks = []struct {
 	{"I6", activeRunsAreBounded},
 	{"I7", countersEqualARecount},
 	{"I8", creationsAreBounded},
+	{"I8", openPullRequestsAreBounded},
+	{"I8", whatIsHeldStartsNothing},
 	{"I9", rejectedRequestsLeaveNothing},
 	{"I10", noSecretLeaves},
 	{"I11", whatIsPublishedIsWhatWasVerified},
@@ -103,7 +105,7 @@ func (ix *index) counted(run int64) (out []Attempt) {
 var outcomes = []string{"run", "coalesced", "duplicate", "ignored", "dead"}
 
 func everyDeliveryHasOneRecord(ix *index) (found []string) {
-	sent := map[string]bool{}
+	sent, alone := map[string]bool{}, ix.leftAlone()
 	for _, s := range ix.Sent {
 		sent[s.ID] = true
 		records := ix.records[s.ID]
@@ -114,7 +116,8 @@ func everyDeliveryHasOneRecord(ix *index) (found []string) {
 			if !slices.Contains(outcomes, d.Outcome) || d.Reason == "" && d.Outcome != "run" && d.Outcome != "coalesced" {
 				found = append(found, fmt.Sprintf("delivery %s is recorded as %s(%s)", s.ID, d.Outcome, d.Reason))
 			}
-			if s.RunKey != "" && ix.runs[d.RunID].Key != s.RunKey {
+			same := d.Outcome == "duplicate" && d.RunID == 0 && alone[s.RunKey]
+			if s.RunKey != "" && !ix.offMeanwhile(d) && !same && ix.runs[d.RunID].Key != s.RunKey {
 				found = append(found, fmt.Sprintf("delivery %s is recorded as %s(%s) of run %d, and belongs to %s", s.ID, d.Outcome, d.Reason, d.RunID, s.RunKey))
 			}
 		}
@@ -365,6 +368,56 @@ func creationsAreBounded(ix *index) (found []string) {
 		}
 	}
 	return found
+}
+
+// openPullRequestsAreBounded looks at each moment in which one was opened.
+func openPullRequestsAreBounded(ix *index) (found []string) {
+	for _, pr := range ix.PullRequests {
+		open := 0
+		for _, other := range ix.PullRequests {
+			if other.Repository == pr.Repository && !other.Created.After(pr.Created) && (other.Ended.IsZero() || other.Ended.After(pr.Created)) {
+				open++
+			}
+		}
+		if ix.Limits.Open > 0 && open > ix.Limits.Open {
+			found = append(found, fmt.Sprintf("%s had %d open pull requests when #%d was opened; the cap is %d", pr.Repository, open, pr.Number, ix.Limits.Open))
+		}
+	}
+	return found
+}
+
+func (h Hold) covers(at time.Time) bool {
+	return at.After(h.From) && (h.To.IsZero() || at.Before(h.To))
+}
+
+// whatIsHeldStartsNothing: no attempt begins in a repository that is paused, and none that begins in one that is switched
+// off comes to a fix.
+func whatIsHeldStartsNothing(ix *index) (found []string) {
+	for _, h := range ix.Holds {
+		for _, a := range ix.Attempts {
+			if r := ix.runs[a.RunID]; r.Repository == h.Repository && h.covers(a.Started) && (!h.Off || a.Outcome == "fixed") {
+				found = append(found, fmt.Sprintf("%v: attempt of fence %d (%s) began %v after its repository was held (off %t)", r, a.Fence, a.Outcome, a.Started.Sub(h.From), h.Off))
+			}
+		}
+	}
+	return found
+}
+
+// leftAlone are the run keys of failures that made no run because their repository was off: what has their body is the
+// duplicate of no run.
+func (ix *index) leftAlone() map[string]bool {
+	keys := map[string]bool{}
+	for _, s := range ix.Sent {
+		for _, d := range ix.records[s.ID] {
+			keys[s.RunKey] = keys[s.RunKey] || ix.offMeanwhile(d)
+		}
+	}
+	return keys
+}
+
+// offMeanwhile says whether a delivery was left alone because its repository, one that was switched off, wants nothing.
+func (ix *index) offMeanwhile(d Delivery) bool {
+	return d.Outcome == "ignored" && d.Reason == "repository_off" && slices.ContainsFunc(ix.Holds, func(h Hold) bool { return h.Off })
 }
 
 func rejectedRequestsLeaveNothing(ix *index) (found []string) {

@@ -19,7 +19,7 @@ const head, base = "1111", "0000"
 // until it was blocked, run 4 was given back once, run 5 has run 1's fingerprint.
 func good() History {
 	return History{
-		Limits: Limits{MaxAttempts: 2, BaseBackoff: time.Second, MaxBackoff: 2 * time.Second, Cooldown: 3 * time.Second, PerRepository: 2},
+		Limits: Limits{MaxAttempts: 2, BaseBackoff: time.Second, MaxBackoff: 2 * time.Second, Cooldown: 3 * time.Second, PerRepository: 2, Open: 2},
 		Sent: []Sent{
 			{ID: "d1", Accepted: true, RunKey: "k1"},
 			{ID: "d2", Accepted: true, RunKey: "k2"},
@@ -77,13 +77,27 @@ func good() History {
 		Sandboxes: []Sandbox{
 			{RunID: 1, Fence: 1, First: 1, Last: 20}, {RunID: 2, Fence: 1, First: 1, Last: 30}, {RunID: 2, Fence: 2, First: 30, Last: 50},
 		},
-		Counts:  []Count{{Series: Series{"c", "exact"}, Counted: 2, Recounted: 2, Sure: 2}, {Series: Series{"c", "one lost in a crash"}, Counted: 2, Recounted: 3, Sure: 1}},
+		Counts: []Count{{Series: Series{"c", "exact"}, Counted: 2, Recounted: 2, Sure: 2}, {Series: Series{"c", "one lost in a crash"}, Counted: 2, Recounted: 3, Sure: 1}},
+		Holds: []Hold{
+			{Repository: "o/r", From: at(2.5), To: at(3.9)},
+			{Repository: "o/s", From: at(5), Off: true},
+		},
 		Outages: []Outage{{PID: 11, What: "killed", At: at(1)}, {PID: 12, What: "paused", At: at(4.5)}},
 	}
 }
 
 func TestAGoodHistoryBreaksNoPromise(t *testing.T) {
 	if found := Check(good()); len(found) != 0 {
+		t.Errorf("found %q", found)
+	}
+}
+
+func TestAFailureOfARepositoryThatIsOffMayBeLeftAlone(t *testing.T) {
+	h := good()
+	h.Sent = append(h.Sent, Sent{ID: "d6", Accepted: true, RunKey: "k6"}, Sent{ID: "d7", Accepted: true, RunKey: "k6"})
+	h.Deliveries = append(h.Deliveries, Delivery{"d6", "ignored", "repository_off", 0}, Delivery{"d7", "duplicate", "same_body", 0})
+	h.Failures = append(h.Failures, Failure{RunKey: "k6"})
+	if found := Check(h); len(found) != 0 {
 		t.Errorf("found %q", found)
 	}
 }
@@ -139,6 +153,14 @@ func TestEveryBrokenPromiseIsFound(t *testing.T) {
 			h.Counts = []Count{{Series: Series{"c", "r"}, Counted: 1, Recounted: 3, Sure: 2}}
 		}, "I7: c{reason=r} counted 1"},
 		{"pull requests are asked for too often", func(h *History) { h.Creations[0].Asked = 4 }, "I8: o/r: 4 requests to open a pull request"},
+		{"more pull requests were open at once than may be", func(h *History) { h.Limits.Open = 1 }, "I8: o/r had 2 open pull requests when #1 was opened; the cap is 1"},
+		{"an attempt began in a paused repository", func(h *History) { h.Holds[0].To = at(4.1) }, "I8: run 2 (k2) published(): attempt of fence 2 (fixed) began"},
+		{"a fix was made for a repository that was off", func(h *History) { h.Holds[1].From = at(2) }, "I8: run 4 (k4) published(): attempt of fence 2 (fixed) began"},
+		{"a failure is left alone and nobody wanted that", func(h *History) {
+			h.Deliveries[0] = Delivery{"d1", "ignored", "repository_off", 0}
+			h.Holds = nil
+		}, "I1: delivery d1 is recorded as ignored(repository_off)"},
+		{"a failure is a duplicate of nothing", func(h *History) { h.Deliveries[0] = Delivery{"d1", "duplicate", "same_body", 0} }, "I1: delivery d1 is recorded as duplicate(same_body)"},
 		{"more pull requests were opened than intended", func(h *History) { h.Creations[0].Opened = 3 }, "I8: o/r: 3 pull requests opened"},
 		{"a refused request left a row", func(h *History) { h.Deliveries = append(h.Deliveries, Delivery{"forged", "ignored", "ping", 0}) }, "I9: delivery forged was refused and left 1 rows"},
 		{"a refused request left a message", func(h *History) { h.StreamIDs = append(h.StreamIDs, "forged") }, "I9: delivery forged was refused and left 0 rows, message: true"},

@@ -4,6 +4,7 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -33,8 +34,9 @@ var Six = []string{
 }
 
 // Recount reads from PostgreSQL everything that the six counters should have counted and that has a record there.
-// What has none is listed by Unrecorded.
-func Recount(ctx context.Context, conn *pgx.Conn, l Limits) ([]Entry, error) {
+// What has none is listed by Unrecorded. putOffs is how often, ever, a fix was put off because of a cap: the rows tell
+// that and a failed try to publish not apart, the programs' logs do.
+func Recount(ctx context.Context, conn *pgx.Conn, l Limits, putOffs int) ([]Entry, error) {
 	rows, err := conn.Query(ctx, recountSQL, l.Cooldown.Seconds(), l.BaseBackoff.Seconds(), l.MaxBackoff.Seconds())
 	if err != nil {
 		return nil, fmt.Errorf("recount: %w", err)
@@ -49,7 +51,19 @@ func Recount(ctx context.Context, conn *pgx.Conn, l Limits) ([]Entry, error) {
 	if err != nil {
 		return nil, fmt.Errorf("recount: %w", err)
 	}
-	return entries, nil
+	return withoutPutOffs(entries, putOffs), nil
+}
+
+// withoutPutOffs takes so many of the tries to publish away as were none.
+func withoutPutOffs(entries []Entry, n int) []Entry {
+	retry := Series{telemetry.Retry, string(telemetry.RetryPublish)}
+	return slices.DeleteFunc(entries, func(e Entry) bool {
+		drop := n > 0 && e.Series == retry
+		if drop {
+			n--
+		}
+		return drop
+	})
 }
 
 // Unrecorded are the reasons that leave no row in PostgreSQL: they count moments, not ends.
@@ -60,6 +74,7 @@ func Unrecorded() []Series {
 		{telemetry.RunsSkipped, string(telemetry.SkipStale)},
 		{telemetry.RunsSkipped, string(telemetry.SkipLocked)},
 		{telemetry.Throttled, string(telemetry.ThrottleNoSlot)},
+		{telemetry.Throttled, string(telemetry.ThrottlePRCap)},
 		{telemetry.Throttled, string(telemetry.ThrottleRateLimited)},
 	}
 }

@@ -2,7 +2,7 @@
 -- $1 is COOLDOWN_SECONDS, $2 BASE_BACKOFF_SECONDS, $3 MAX_BACKOFF_SECONDS.
 --
 -- A moment that is null is one that the records don't hold. Reasons that leave no row at all (stale, locked, no_slot,
--- stream_window, delivery_id; rate_limited once the run has started) are counted from logs by the caller.
+-- pr_cap, stream_window, delivery_id; rate_limited once the run has started) are counted from logs by the caller.
 with endings as (
     -- A person's retry overwrites the run's row; the action remembers how it had ended.
     select r.id, r.state, r.reason, coalesce(r.fingerprint, '') as fingerprint, r.ended_at as at from runs r where r.ended_at is not null
@@ -15,11 +15,15 @@ crashes as (
         and not exists (select 1 from attempts b where b.run_id = a.run_id and b.started_at > a.ended_at and b.started_at <= e.at)) as last
     from attempts a join runs r on r.id = a.run_id where a.outcome = 'crashed'),
 tries as (
-    -- Each claim of a run, each claim of its publication, and each retry or cancel moves the fence on by one.
+    -- Each claim of a run, each claim of its publication, each retry or cancel, and the switch that cancels it moves the
+    -- fence on by one; a retry of what waits with its fix only hurries it. What was put off is among these: see Recount.
     select r.id, r.fence - (select count(*) from attempts a where a.run_id = r.id)
-        - (select count(*) from actions x where x.run_id = r.id)
+        - (select count(*) from actions x where x.run_id = r.id and x.action in ('retry', 'unblock', 'cancel')
+            and not (x.action <> 'cancel' and x.before_state = 'waiting' and x.before_reason = 'pr_cap'))
+        - (select count(*) from endings e where e.id = r.id and e.state = 'cancelled' and e.reason = 'repository_off')
         - (select count(*) from fixes f where f.run_id = r.id and (r.generation > f.generation
-            or r.state in ('published', 'declined', 'blocked', 'superseded', 'publishing'))) as n
+            or r.state in ('published', 'declined', 'blocked', 'publishing')
+            or r.state = 'superseded' and (r.reason <> 'green' or r.explanation like 'everything passes on %'))) as n
     from runs r)
 select 'sre_agent_webhook_deduped_total' as counter, 'body' as reason, recorded_at as at from deliveries where outcome = 'duplicate'
 union all select 'sre_agent_webhook_deduped_total', 'coalesced', recorded_at from deliveries where outcome = 'coalesced'

@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -84,6 +85,16 @@ func TestAnEntryIsSureWhereNothingWasDisturbed(t *testing.T) {
 			if c.Series == series && (c.Recounted != 1 || c.Sure != tc.sure) {
 				t.Errorf("%s: %+v", tc.name, c)
 			}
+		}
+	}
+}
+
+func TestAFixThatWasPutOffIsNoFailedTry(t *testing.T) {
+	retry, crash := Series{telemetry.Retry, string(telemetry.RetryPublish)}, Series{telemetry.Retry, string(telemetry.RetryCrash)}
+	all := []Entry{{Series: retry}, {Series: crash}, {Series: retry}, {Series: retry}}
+	for n, want := range map[int]int{0: 4, 2: 2, 5: 1} {
+		if got := withoutPutOffs(slices.Clone(all), n); len(got) != want || !slices.Contains(got, Entry{Series: crash}) {
+			t.Errorf("%d were put off: %v", n, got)
 		}
 	}
 }

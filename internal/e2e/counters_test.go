@@ -38,8 +38,11 @@ type books struct {
 
 var bookKnobs = map[string]string{
 	"LEASE_TTL_SECONDS": "4", "SWEEP_INTERVAL_SECONDS": "1", "COOLDOWN_SECONDS": "1", "BASE_BACKOFF_SECONDS": "1", "MAX_BACKOFF_SECONDS": "1",
-	"MAX_PIPELINE_ATTEMPTS": "2", "REPO_WEBHOOK_RATE_LIMIT_PER_MINUTE": "4",
+	"MAX_PIPELINE_ATTEMPTS": "2", "REPO_WEBHOOK_RATE_LIMIT_PER_MINUTE": "4", "REPO_OPEN_PULL_REQUESTS": "1",
 }
+
+// putOff is a fix that has to wait because of a cap.
+var putOff = chaos.Series{Counter: telemetry.Throttled, Reason: string(telemetry.ThrottlePRCap)}
 
 var bookLimits = chaos.Limits{MaxAttempts: 2, BaseBackoff: time.Second, MaxBackoff: time.Second, Cooldown: time.Second}
 
@@ -146,7 +149,7 @@ func (b *books) compare(ctx context.Context, but ...chaos.Series) {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for deadline := time.Now().Add(8 * time.Second); time.Now().Before(deadline); <-tick.C {
-		entries, err := chaos.Recount(ctx, conn, bookLimits)
+		entries, err := chaos.Recount(ctx, conn, bookLimits, b.moments[putOff])
 		if err != nil {
 			b.t.Fatal(err)
 		}
@@ -188,6 +191,7 @@ func TestTheSixCountersEqualARecountOfTheRecords(t *testing.T) {
 	b.expectReady(everybody...)
 	b.deliveries()
 	b.pullRequests()
+	b.restraint()
 	b.outages()
 	b.doorbells()
 	b.compare(t.Context())
@@ -244,6 +248,45 @@ func (b *books) pullRequests() {
 	open = b.commit(open)
 	b.end(open, "superseded", "pull_request_open")
 	b.end(old, "superseded", "stale")
+}
+
+// restraint: a fix that was put off goes on, or its run is ended by a switch, or by its success; and a failure that is
+// left alone.
+func (b *books) restraint() {
+	who := store.Actor{Who: "test", Why: "to be counted"}
+	room, r := b.full("room")
+	if err := b.scene.Forge.ClosePullRequest(demo.Owner, "room", 1); err != nil {
+		b.t.Fatal(err)
+	}
+	if _, err := b.st.RetryRun(b.t.Context(), r.ID, who); err != nil {
+		b.t.Fatal(err)
+	}
+	b.state(room, 40*time.Second, func(r store.Run) bool { return r.State == "published" })
+
+	off, r := b.full("off")
+	if _, err := b.st.Switch(b.t.Context(), r.RepositoryID, false, who); err != nil {
+		b.t.Fatal(err)
+	}
+	b.state(off, 40*time.Second, func(r store.Run) bool { return r.State == "cancelled" && r.Reason == store.ReasonRepositoryOff })
+	off.params.WorkflowName = "Unwanted"
+	off.params.SHA = strings.Repeat("5", 40)
+	b.deliver("workflow_run", githubtest.FailedRun(off.params))
+
+	green, _ := b.full("green")
+	b.deliver("workflow_run", bytes.ReplaceAll(githubtest.FailedRun(green.params), []byte(`"failure"`), []byte(`"success"`)))
+	b.state(green, 40*time.Second, func(r store.Run) bool { return r.State == "superseded" && r.Reason == store.ReasonGreen })
+}
+
+// full is a repository that has as many open pull requests as it may, and a second failure whose fix waits for that.
+func (b *books) full(name string) (failed, store.Run) {
+	b.t.Helper()
+	f := b.red(name, redLog, 0)
+	b.end(f, "published", "")
+	f = b.again(f)
+	f.params.Workflow, f.params.WorkflowName = ".github/workflows/more.yml", "More"
+	b.deliver("workflow_run", githubtest.FailedRun(f.params))
+	b.moments[putOff]++
+	return f, b.state(f, 40*time.Second, func(r store.Run) bool { return r.State == "waiting" && r.Reason == string(telemetry.ThrottlePRCap) })
 }
 
 // outages: the forge fails a fetch, a creation, and loses the reply of one.

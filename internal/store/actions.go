@@ -80,6 +80,11 @@ func tryAgain(ctx context.Context, q *db.Queries, r db.Run) error {
 	case st != run.Waiting && !st.Ended():
 		return &ActionError{"active", fmt.Sprintf("run %d is being worked on: %s", r.ID, r.State)}
 	}
+	return begin(ctx, q, r)
+}
+
+// begin has a run that nobody works on begin again, or go on at once.
+func begin(ctx context.Context, q *db.Queries, r db.Run) error {
 	if r.State == string(run.Waiting) && r.Reason == run.WaitPRCap {
 		return q.HurryRun(ctx, r.ID) // it has its fix
 	}

@@ -230,7 +230,7 @@ func (s *Store) again(ctx context.Context, q *db.Queries, id int64, by Actor) er
 	if err := record(ctx, q, id, watch.Retry, by); err != nil {
 		return err
 	}
-	return q.TryAgain(ctx, id)
+	return begin(ctx, q, r)
 }
 
 // record keeps who did what to a run, and why.
