@@ -44,6 +44,26 @@ func (s *system) cost(ctx context.Context) (c spent, err error) {
 	return c, err
 }
 
+// statements prints those of PostgreSQL's statements that took longest, since the services started, for each of runs.
+func (s *system) statements(ctx context.Context, most, runs int) error {
+	rows, err := s.st.Pool().Query(ctx, `select calls, total_exec_time, shared_blks_hit + shared_blks_read, left(regexp_replace(query, '\s+', ' ', 'g'), 100)
+		from pg_stat_statements order by total_exec_time desc limit $1`, most)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var calls, pages, took float64
+		var query string
+		if err := rows.Scan(&calls, &took, &pages, &query); err != nil {
+			return err
+		}
+		n := float64(runs)
+		fmt.Printf("%8.2f ms, %6.2f calls, %8.1f pages a run: %s\n", took/n, calls/n, pages/n, query)
+	}
+	return rows.Err()
+}
+
 // perRun is how many milliseconds each process worked for one of n runs.
 func perRun(before, after spent, n int) map[string]float64 {
 	out := map[string]float64{}

@@ -25,6 +25,8 @@ type pipeline struct {
 	repos   string
 	behind  string
 	workers int
+	// statements is how many of PostgreSQL's statements are told of after each part.
+	statements int
 	// profiles is the folder that the services' CPU profiles go to; empty: none are taken.
 	profiles string
 	// more are further settings of the services in a flood.
@@ -77,6 +79,7 @@ func benchPipeline(ctx context.Context, dir string, flags *flag.FlagSet, args []
 	flags.DurationVar(&p.lasts, "for", 20*time.Second, "how long the steady part lasts")
 	flags.IntVar(&p.prs, "prs", 400, "pull requests to open")
 	flags.IntVar(&p.workers, "workers", 16, "runner workers and publisher workers")
+	flags.IntVar(&p.statements, "statements", 0, "say of how many statements, those that took PostgreSQL longest, what a run cost")
 	flags.StringVar(&p.profiles, "profiles", "", "a folder for a CPU profile of each service, the last one that ran")
 	_ = flags.Parse(args) // it exits by itself
 	res := pipelineResult{Tool: "bench-pipeline", Sync: map[bool]string{true: "always", false: "2m"}[p.sync], Rate: p.rate}
@@ -151,6 +154,9 @@ func (p *pipeline) flood(ctx context.Context, dir string, f flood) (row pipeline
 	took := s.last().Sub(begin)
 	after, err := s.cost(ctx)
 	if err != nil {
+		return row, err
+	}
+	if err := s.statements(ctx, p.statements, p.storm); err != nil {
 		return row, err
 	}
 	runs := float64(p.storm)
@@ -249,6 +255,9 @@ func (p *pipeline) pullRequests(ctx context.Context, dir string, res *pipelineRe
 	}
 	after, err := s.cost(ctx)
 	if err != nil {
+		return err
+	}
+	if err := s.statements(ctx, p.statements, len(bodies)); err != nil {
 		return err
 	}
 	res.CPUPerPR = perRun(before, after, len(bodies))

@@ -12,13 +12,16 @@ import (
 	"github.com/sre-agent/sre-agent/internal/webhook/github/githubtest"
 )
 
+// baseBranch is what the webhooks call the repositories' default branch: the publisher reads settings there.
+const baseBranch = "master"
+
 // prepareRepositories makes repositories on the local forge, with a branch of its own for each failure, and the bodies
 // of the failures' webhooks. dir is where the forge keeps its repositories.
 func prepareRepositories(ctx context.Context, forge *forgetest.Server, dir string, repositories, failures int) ([][]byte, error) {
 	var bodies [][]byte
 	for i := range repositories {
 		name := fmt.Sprint("repo-", i)
-		repo, err := forge.CreateRepo("acme", name, "main")
+		repo, err := forge.CreateRepo("acme", name, baseBranch)
 		if err != nil {
 			return nil, err
 		}
@@ -42,7 +45,7 @@ func prepareRepositories(ctx context.Context, forge *forgetest.Server, dir strin
 // importBranches makes branches of one commit each, all different, and returns the commits.
 func importBranches(ctx context.Context, dir string, branches []string) ([]string, error) {
 	var in bytes.Buffer
-	for i, branch := range append([]string{"main"}, branches...) {
+	for i, branch := range append([]string{baseBranch}, branches...) {
 		message := "work on " + branch
 		fmt.Fprintf(&in, "commit refs/heads/%s\ncommitter bench <bench@example.org> %d +0000\ndata %d\n%s\nM 100644 inline hello.txt\ndata 6\nhello\n\n",
 			branch, 1_700_000_000+i, len(message), message)

@@ -37,6 +37,10 @@ func (p *pipeline) start(ctx context.Context, dir string, waiting int, more map[
 			return nil, err
 		}
 	}
+	if _, err := srv.st.Pool().Exec(ctx, "select pg_stat_statements_reset()"); err != nil {
+		srv.stop()
+		return nil, err
+	}
 	s := &system{
 		servers: srv, ended: map[string]time.Time{}, more: make(chan struct{}, 1),
 		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}, Timeout: 30 * time.Second},

@@ -31,11 +31,11 @@ func (m *Mirror) Fetch(ctx context.Context, commit string) error {
 	if m.complete(commit) {
 		return nil
 	}
-	if err := m.fetch(ctx, commit); err != nil {
+	if err := m.fetch(ctx, commit, ""); err != nil {
 		return fmt.Errorf("fetch %s of %s: %w", commit, m.remote.URL, err)
 	}
-	if err := os.WriteFile(m.marker(commit), nil, 0o600); err != nil {
-		return fmt.Errorf("gitrepo: mirror: %w", err)
+	if err := m.mark(commit); err != nil {
+		return err
 	}
 	m.tidy(ctx)
 	return nil
@@ -44,6 +44,13 @@ func (m *Mirror) Fetch(ctx context.Context, commit string) error {
 // marker says that a commit is here with all of its files.
 func (m *Mirror) marker(commit string) string { return filepath.Join(m.dir, "complete", commit) }
 
+func (m *Mirror) mark(commit string) error {
+	if err := os.WriteFile(m.marker(commit), nil, 0o600); err != nil {
+		return fmt.Errorf("gitrepo: mirror: %w", err)
+	}
+	return nil
+}
+
 func (m *Mirror) complete(commit string) bool {
 	_, err := os.Stat(m.marker(commit))
 	return err == nil
@@ -51,28 +58,29 @@ func (m *Mirror) complete(commit string) bool {
 
 // fetch gets the first commit whole. Later ones come without file contents, and then just the contents that no
 // earlier commit had: that is less than any negotiation about commits could find out, as their history is not here.
-func (m *Mirror) fetch(ctx context.Context, commit string) error {
+// A branch that is not empty is fetched along, to askedRef.
+func (m *Mirror) fetch(ctx context.Context, commit, branch string) error {
 	known, err := m.refs()
 	if err != nil {
 		return err
 	}
 	if len(known) == 0 {
-		return m.fetchCommit(ctx, commit, "--no-filter")
+		return m.fetchCommit(ctx, commit, branch, "--no-filter")
 	}
-	if err := m.fetchCommit(ctx, commit, "--filter=blob:none"); err != nil {
+	if err := m.fetchCommit(ctx, commit, branch, "--filter=blob:none"); err != nil {
 		if !localTrouble(err) {
 			return err
 		}
-		return m.afresh(ctx, commit, err)
+		return m.afresh(ctx, commit, branch, err)
 	}
-	missing, err := m.missing(ctx, commit)
+	missing, err := m.missing(ctx, commit, branch)
 	if err != nil {
-		return m.afresh(ctx, commit, err)
+		return m.afresh(ctx, commit, branch, err)
 	}
 	if err := m.fetchBlobs(ctx, missing); err != nil {
 		// A server that gives out commits by id, but not files.
 		if reason, _ := fault.Reason(err); reason == "commit_not_found" || localTrouble(err) {
-			return m.afresh(ctx, commit, err)
+			return m.afresh(ctx, commit, branch, err)
 		}
 		return err
 	}
@@ -80,8 +88,8 @@ func (m *Mirror) fetch(ctx context.Context, commit string) error {
 	return nil
 }
 
-// afresh gives up on what is here and starts over with this one commit.
-func (m *Mirror) afresh(ctx context.Context, commit string, why error) error {
+// afresh gives up on what is here and starts over with what is asked for now.
+func (m *Mirror) afresh(ctx context.Context, commit, branch string, why error) error {
 	if ctx.Err() != nil {
 		return why
 	}
@@ -89,15 +97,18 @@ func (m *Mirror) afresh(ctx context.Context, commit string, why error) error {
 	if err := m.reset(); err != nil {
 		return err
 	}
-	return m.fetchCommit(ctx, commit, "--no-filter")
+	return m.fetchCommit(ctx, commit, branch, "--no-filter")
 }
 
 var fetchFlags = []string{
 	"fetch", "--quiet", "--no-tags", "--no-auto-gc", "--no-write-fetch-head", "--no-recurse-submodules", "--no-show-forced-updates",
 }
 
-func (m *Mirror) fetchCommit(ctx context.Context, commit, filter string) error {
+func (m *Mirror) fetchCommit(ctx context.Context, commit, branch, filter string) error {
 	args := append(append([]string{}, fetchFlags...), filter, "--depth=1", "--", "origin", "+"+commit+":refs/mirror/"+commit)
+	if branch != "" {
+		args = append(args, "+"+branch+":"+askedRef)
+	}
 	_, err := m.git.Run(ctx, Cmd{GitDir: m.dir, Remote: &m.remote, Args: args})
 	return err
 }
@@ -122,12 +133,13 @@ func (m *Mirror) fetchBlobs(ctx context.Context, ids []string) error {
 	return nil
 }
 
-// missing lists the objects of a commit's tree that are not here.
-func (m *Mirror) missing(ctx context.Context, commit string) ([]string, error) {
-	out, err := m.git.Run(ctx, Cmd{
-		GitDir: m.dir, MaxOutput: 256 << 20,
-		Args: []string{"rev-list", "--objects", "--no-object-names", "--missing=print", commit + "^{tree}"},
-	})
+// missing lists the objects of a commit's tree that are not here, and those of the branch that came along.
+func (m *Mirror) missing(ctx context.Context, commit, branch string) ([]string, error) {
+	args := []string{"rev-list", "--objects", "--no-object-names", "--missing=print", commit + "^{tree}"}
+	if branch != "" {
+		args = append(args, askedRef+"^{tree}")
+	}
+	out, err := m.git.Run(ctx, Cmd{GitDir: m.dir, MaxOutput: 256 << 20, Args: args})
 	if err != nil {
 		return nil, err
 	}

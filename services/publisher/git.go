@@ -30,6 +30,8 @@ type Mirrors struct {
 	Signer  *gitpush.Signer
 	// ForkOwner owns the forks that are pushed to; empty: the repositories themselves are.
 	ForkOwner string
+
+	opened openMirrors
 }
 
 // pushed is where the branches of a repository's fixes are.
@@ -49,7 +51,9 @@ func (m *Mirrors) open(ctx context.Context, at origin.Place) (*gitrepo.Mirror, e
 	if err != nil {
 		return nil, err
 	}
-	return m.Push.OpenMirror(ctx, filepath.Join(m.Dir, at.Forge+"-"+ci.ShortKey(at.GitURL)), remote)
+	return m.opened.open(filepath.Join(m.Dir, at.Forge+"-"+ci.ShortKey(at.GitURL)), remote, func(dir string) (*gitrepo.Mirror, error) {
+		return m.Push.OpenMirror(ctx, dir, remote)
+	})
 }
 
 // Commit implements Git.
@@ -58,10 +62,11 @@ func (m *Mirrors) Commit(ctx context.Context, at origin.Place, c Commit) (string
 	if err != nil {
 		return "", err
 	}
-	return m.Push.Commit(ctx, mirror, c.Base, c.Diff, gitpush.CommitMeta{
+	id, err := m.Push.Commit(ctx, mirror, c.Base, c.Diff, gitpush.CommitMeta{
 		Message: c.Message, AuthorName: m.Name, AuthorEmail: m.Email, CommitterName: m.CommitterName, CommitterEmail: m.CommitterEmail,
 		When: c.When, SignOff: m.SignOff, Signer: m.Signer,
 	})
+	return id, m.opened.used(mirror, err)
 }
 
 // RemoteHead implements Git.
@@ -90,26 +95,18 @@ func (m *Mirrors) Messages(ctx context.Context, at origin.Place, branch string) 
 }
 
 // Off implements Settings.
-func (m *Mirrors) Off(ctx context.Context, at origin.Place, branch string) (bool, error) {
+func (m *Mirrors) Off(ctx context.Context, at origin.Place, branch, commit string) (bool, error) {
 	mirror, err := m.open(ctx, at)
 	if err != nil {
 		return false, err
 	}
-	head := ""
-	if branch == "" {
-		head, err = mirror.DefaultHead(ctx)
-	} else {
-		head, err = mirror.BranchHead(ctx, branch)
-	}
+	head, err := mirror.FetchHead(ctx, branch, commit)
 	if err != nil {
-		return false, err
-	}
-	if err := mirror.Fetch(ctx, head); err != nil {
-		return false, err
+		return false, m.opened.used(mirror, err)
 	}
 	data, exists, err := mirror.ReadFile(ctx, head, repoconfig.Path, repoconfig.MaxBytes)
 	if err != nil || !exists {
-		return false, err
+		return false, m.opened.used(mirror, err)
 	}
 	settings, err := repoconfig.Parse(data)
 	return err == nil && settings.Mode == repoconfig.ModeOff, err
@@ -125,7 +122,7 @@ func (m *Mirrors) PushNew(ctx context.Context, at origin.Place, commit, branch s
 	if err != nil {
 		return err
 	}
-	err = m.Push.Push(ctx, mirror, remote, commit, branch, "")
+	err = m.opened.used(mirror, m.Push.Push(ctx, mirror, remote, commit, branch, ""))
 	if errors.Is(err, gitpush.ErrLease) {
 		return ErrBranchMoved
 	}

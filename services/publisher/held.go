@@ -30,7 +30,7 @@ func (s *Service) held(ctx context.Context, at Target, r store.Run) (repoconfig.
 		e := refused(run.Declined, "shadow_mode", "a verified fix was made; operators set the repository's mode to shadow, so no pull request is opened")
 		return mode, &e, nil
 	}
-	off, err := s.Settings.Off(ctx, at.Place, r.Failure.BaseBranch)
+	off, err := s.Settings.Off(ctx, at.Place, r.Failure.BaseBranch, r.Failure.Commit)
 	if _, permanent := fault.Reason(err); err != nil && !permanent {
 		return mode, nil, fmt.Errorf("read the repository's settings: %w", err)
 	}

@@ -58,8 +58,9 @@ type History interface {
 
 // Settings reads what a repository's own settings say.
 type Settings interface {
-	// Off says whether .sre-agent.yaml on a branch, or on the default one when it is "", says mode: off.
-	Off(ctx context.Context, at origin.Place, branch string) (bool, error)
+	// Off says whether .sre-agent.yaml on a branch, or on the default one when it is "", says mode: off. The commit is the
+	// failing one: a fix of it is built next, so it is fetched along.
+	Off(ctx context.Context, at origin.Place, branch, commit string) (bool, error)
 }
 
 // Watcher looks at the pull requests that were opened, each when it is due, and does what people and the forge say there.

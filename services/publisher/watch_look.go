@@ -113,7 +113,7 @@ func (l *looker) off(ctx context.Context, seen *watch.Look) error {
 	if branch == l.w.BaseBranch && seen.BaseHead == l.w.BaseHead {
 		return nil
 	}
-	seen.Off, err = l.Settings.Off(ctx, l.at.Place, branch)
+	seen.Off, err = l.Settings.Off(ctx, l.at.Place, branch, l.w.Run.Failure.Commit)
 	return l.passOver(ctx, "the repository's settings", err)
 }
 

@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"path/filepath"
@@ -48,7 +49,9 @@ func (p *FixPipeline) readContext(ctx context.Context, w *work) error {
 	if w.mirror, err = p.Git.OpenMirror(ctx, dir, remote); err != nil {
 		return err
 	}
-	if err := w.mirror.Fetch(ctx, f.Commit); err != nil {
+	var missing error
+	w.base, missing = w.mirror.FetchHead(ctx, f.BaseBranch, f.Commit)
+	if err := cmp.Or(w.mirror.Fetch(ctx, f.Commit), missing); err != nil {
 		return err
 	}
 	if err := p.readSettings(ctx, w); err != nil {
@@ -116,17 +119,10 @@ func (p *FixPipeline) narrowMode(ctx context.Context, w *work) error {
 	return nil
 }
 
-// readSettings reads the repository's settings from its base branch, never from the failing commit.
+// readSettings reads the repository's settings from its base branch, never from the failing commit; from the default
+// branch where the webhook named none.
 func (p *FixPipeline) readSettings(ctx context.Context, w *work) error {
-	base, err := p.baseHead(ctx, w)
-	if err != nil {
-		return err
-	}
-	if err := w.mirror.Fetch(ctx, base); err != nil {
-		return err
-	}
-	w.base = base
-	data, exists, err := w.mirror.ReadFile(ctx, base, repoconfig.Path, repoconfig.MaxBytes)
+	data, exists, err := w.mirror.ReadFile(ctx, w.base, repoconfig.Path, repoconfig.MaxBytes)
 	if err != nil || !exists {
 		return err
 	}
@@ -135,15 +131,6 @@ func (p *FixPipeline) readSettings(ctx context.Context, w *work) error {
 	}
 	w.catalogue, err = p.Catalogue.With(w.settings.CustomFixers)
 	return err
-}
-
-// baseHead is the commit that settings are read from: the base branch's, or the default branch's where the webhook
-// named neither.
-func (p *FixPipeline) baseHead(ctx context.Context, w *work) (string, error) {
-	if branch := w.run.Failure.BaseBranch; branch != "" {
-		return w.mirror.BranchHead(ctx, branch)
-	}
-	return w.mirror.DefaultHead(ctx)
 }
 
 // matches are the fixers that apply and that the repository allows.

@@ -250,7 +250,7 @@ func (g gitOf) RemoteHead(ctx context.Context, at origin.Place, branch string) (
 }
 
 // Off is never so here.
-func (g gitOf) Off(ctx context.Context, _ origin.Place, _ string) (bool, error) {
+func (g gitOf) Off(ctx context.Context, _ origin.Place, _, _ string) (bool, error) {
 	return false, g.p.step(ctx, op{dep: hub, name: "read settings"}, func() error { return nil })
 }
 

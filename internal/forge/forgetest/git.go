@@ -58,12 +58,12 @@ const (
 
 // gitService says which of git's programs a request of smart HTTP is for; empty: it is none.
 func gitService(r *http.Request, path string) string {
-	asked := path
+	var asked string
 	switch {
 	case r.Method == http.MethodGet && path == "info/refs":
 		asked = r.URL.Query().Get("service")
-	case r.Method != http.MethodPost:
-		return ""
+	case r.Method == http.MethodPost:
+		asked = path
 	}
 	switch asked {
 	case uploadPack:

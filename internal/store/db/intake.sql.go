@@ -44,9 +44,11 @@ func (q *Queries) EnsureRepository(ctx context.Context, arg EnsureRepositoryPara
 }
 
 const findRunByNames = `-- name: FindRunByNames :one
-select r.id, r.run_key, r.repository_id, r.failure, r.state, r.reason, r.explanation, r.not_before, r.rung_at, r.rings, r.fence, r.attempt_count, r.transient_count, r.holder, r.lease_expires_at, r.attempt_started_at, r.attempt_ended_at, r.fingerprint, r.generation, r.attempts_forgiven, r.trace_parent, r.created_at, r.updated_at, r.ended_at, r.blocked_reason, r.follows, r.last_trace from runs r
-where r.run_key = $1 or r.id in (select n.run_id from run_names n where n.name = any ($2::text[]))
-order by r.id limit 1
+with known as materialized (
+    select k.id from runs k where k.run_key = $1
+    union all
+    select n.run_id from run_names n where n.name = any ($2::text[]))
+select r.id, r.run_key, r.repository_id, r.failure, r.state, r.reason, r.explanation, r.not_before, r.rung_at, r.rings, r.fence, r.attempt_count, r.transient_count, r.holder, r.lease_expires_at, r.attempt_started_at, r.attempt_ended_at, r.fingerprint, r.generation, r.attempts_forgiven, r.trace_parent, r.created_at, r.updated_at, r.ended_at, r.blocked_reason, r.follows, r.last_trace from runs r where r.id = (select min(known.id) from known)
 `
 
 type FindRunByNamesParams struct {
@@ -54,7 +56,8 @@ type FindRunByNamesParams struct {
 	Names  []string
 }
 
-// The run that is known by the key or by any of the names: the oldest, if there are several.
+// The run that is known by the key or by any of the names: the oldest, if there are several. Which they are is asked apart,
+// by the two unique indexes: with an "or" between them every run would be looked at.
 func (q *Queries) FindRunByNames(ctx context.Context, arg FindRunByNamesParams) (Run, error) {
 	row := q.db.QueryRow(ctx, findRunByNames, arg.RunKey, arg.Names)
 	var i Run
@@ -213,28 +216,32 @@ func (q *Queries) RecordNewRun(ctx context.Context, arg RecordNewRunParams) (int
 }
 
 const supersedeByGreen = `-- name: SupersedeByGreen :many
+with known as materialized (
+    select k.id from runs k where k.run_key = $3
+    union all
+    select n.run_id from run_names n where n.name = any ($4::text[]))
 update runs set state = 'superseded', reason = 'green', explanation = $1, not_before = null, ended_at = now(), updated_at = now()
-where (run_key = $2 or id in (select n.run_id from run_names n where n.name = any ($3::text[])))
+where id = any (array(select known.id from known))
   and state in ('waiting', 'ready')
   and coalesce((failure ->> 'finished_at')::timestamptz,
-      (select d.received_at from deliveries d where d.run_id = runs.id and d.outcome = 'run')) <= $4::timestamptz
+      (select d.received_at from deliveries d where d.run_id = runs.id and d.outcome = 'run')) <= $2::timestamptz
 returning id
 `
 
 type SupersedeByGreenParams struct {
 	Explanation string
+	Finished    time.Time
 	RunKey      string
 	Names       []string
-	Finished    time.Time
 }
 
-// Ends the runs of a pipeline that passed since, if they have not been started.
+// Ends the runs of a pipeline that passed since, if they have not been started. Which they are is asked apart, as above.
 func (q *Queries) SupersedeByGreen(ctx context.Context, arg SupersedeByGreenParams) ([]int64, error) {
 	rows, err := q.db.Query(ctx, supersedeByGreen,
 		arg.Explanation,
+		arg.Finished,
 		arg.RunKey,
 		arg.Names,
-		arg.Finished,
 	)
 	if err != nil {
 		return nil, err

@@ -22,10 +22,13 @@ select coalesce(record_new_run(
 select pg_advisory_xact_lock(hashtextextended(@pipeline::text, 1));
 
 -- name: FindRunByNames :one
--- The run that is known by the key or by any of the names: the oldest, if there are several.
-select r.* from runs r
-where r.run_key = @run_key or r.id in (select n.run_id from run_names n where n.name = any (@names::text[]))
-order by r.id limit 1;
+-- The run that is known by the key or by any of the names: the oldest, if there are several. Which they are is asked apart,
+-- by the two unique indexes: with an "or" between them every run would be looked at.
+with known as materialized (
+    select k.id from runs k where k.run_key = @run_key
+    union all
+    select n.run_id from run_names n where n.name = any (@names::text[]))
+select r.* from runs r where r.id = (select min(known.id) from known);
 
 -- name: NameRun :exec
 -- Gives a run further names; one that another run has stays that one's.
@@ -40,9 +43,13 @@ insert into greens (name, finished_at) select unnest(@names::text[]), @finished:
 on conflict (name) do update set finished_at = greatest(greens.finished_at, excluded.finished_at), recorded_at = now();
 
 -- name: SupersedeByGreen :many
--- Ends the runs of a pipeline that passed since, if they have not been started.
+-- Ends the runs of a pipeline that passed since, if they have not been started. Which they are is asked apart, as above.
+with known as materialized (
+    select k.id from runs k where k.run_key = @run_key
+    union all
+    select n.run_id from run_names n where n.name = any (@names::text[]))
 update runs set state = 'superseded', reason = 'green', explanation = @explanation, not_before = null, ended_at = now(), updated_at = now()
-where (run_key = @run_key or id in (select n.run_id from run_names n where n.name = any (@names::text[])))
+where id = any (array(select known.id from known))
   and state in ('waiting', 'ready')
   and coalesce((failure ->> 'finished_at')::timestamptz,
       (select d.received_at from deliveries d where d.run_id = runs.id and d.outcome = 'run')) <= @finished::timestamptz
