@@ -39,7 +39,7 @@ func (a *app) backlog(ctx context.Context, asJSON bool) error {
 		return err
 	}
 	defer o.close()
-	seen := o.look(ctx)
+	seen := o.sample(ctx)
 	v := backlogView{Stages: seen.Stages, Open: seen.Open, Oldest: []waitingView{}, Repositories: []repositoryView{}}
 	if o.st != nil && !seen.bad() {
 		if err := v.repositories(ctx, o.st); err != nil {

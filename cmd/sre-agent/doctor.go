@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -109,7 +110,7 @@ func (t terminal) findingsOf(findings []finding) {
 		mark := map[string]string{
 			levelOK: t.green("ok     "), levelWarning: t.cyan("warning"), levelFailed: t.red("FAILED "), levelNotChecked: t.dim("-      "),
 		}[f.Level]
-		t.printf("%s  %-13s %s\n", mark, f.Check, clip(visible(f.What), 600))
+		t.printf("%s  %-13s %s\n", mark, f.Check, clip(visible(strings.Join(strings.Fields(f.What), " ")), 600))
 		if f.Cure != "" {
 			t.printf("         %-13s -> %s\n", "", visible(f.Cure))
 		}

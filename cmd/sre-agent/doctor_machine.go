@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -18,12 +19,14 @@ import (
 
 // What is checked on this machine, and on the forge.
 
-func (d *doctor) git(context.Context) {
-	if _, err := gitrepo.New("", slog.New(slog.DiscardHandler)); err != nil {
+func (d *doctor) git(ctx context.Context) {
+	git, err := gitrepo.New("", slog.New(slog.DiscardHandler))
+	if err != nil {
 		d.fail("git", "install git 2.34 or newer (runner and publisher need it)", "%s", err)
 		return
 	}
-	d.ok("git", "new enough")
+	version, _ := git.Run(ctx, gitrepo.Cmd{Args: []string{"version"}}) // it has just said so
+	d.ok("git", "%s", strings.TrimSpace(string(version)))
 }
 
 func (d *doctor) sandbox(ctx context.Context) {
@@ -98,11 +101,19 @@ func (d *doctor) token(ctx context.Context, name string, token config.Secret, re
 	switch {
 	case res.StatusCode == http.StatusUnauthorized:
 		d.fail("tokens", "make a new token and set "+name, "the forge does not know %s", name)
-	case reads && strings.Contains(scopes, "repo"):
+	case reads && writes(scopes):
 		d.fail("tokens", "use a fine-grained token that may read contents and actions alone", "%s may write: its scopes are %q", name, scopes)
 	case scopes != "":
 		d.warn("tokens", "use a fine-grained token for the repositories that are meant", "%s is a classic token with the scopes %q", name, scopes)
 	default:
 		d.ok("tokens", "the forge takes %s", name)
 	}
+}
+
+// writes says whether a classic token's scopes let it change a repository.
+func writes(scopes string) bool {
+	return slices.ContainsFunc(strings.Split(scopes, ","), func(s string) bool {
+		s = strings.TrimSpace(s)
+		return s == "repo" || s == "public_repo" || s == "workflow" || s == "delete_repo"
+	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -64,12 +65,12 @@ func (d *doctor) postgres(ctx context.Context) {
 	} else {
 		d.ok(check, "a commit outlives a power cut")
 	}
-	if server.Superuser {
-		d.warn(check, "give each program a role of its own with no more than its grants", "the role is a superuser")
-	} else {
-		d.ok(check, "the role is no superuser")
-	}
 	d.schema(ctx, url)
+	if server.Superuser {
+		d.warn("role", rolesCure, "the database's role is a superuser")
+		return
+	}
+	d.role(ctx, st)
 }
 
 func (d *doctor) schema(ctx context.Context, url string) {
@@ -92,7 +93,7 @@ func (d *doctor) nats(ctx context.Context) {
 		d.skip(check, "NATS_URL")
 		return
 	}
-	bus, err := streams.ConnectWith(d.cfg, "operator", slog.New(slog.DiscardHandler), nil)
+	bus, err := streams.ConnectWith(d.cfg, d.natsRole(), slog.New(slog.DiscardHandler), nil)
 	if err != nil {
 		d.fail(check, "correct NATS_URL", "%s", err)
 		return
@@ -112,11 +113,32 @@ func (d *doctor) nats(ctx context.Context) {
 	} else {
 		d.ok(check, "version %s", version)
 	}
+	if d.natsRole() != streams.OperatorRole {
+		d.home(ctx, bus)
+		return
+	}
 	if _, err := bus.JetStream().AccountInfo(ctx); err != nil {
 		d.fail(check, "switch JetStream on, and let the user ask for its account's information", "JetStream: %s", err)
 		return
 	}
 	d.streams(ctx, bus)
+}
+
+// natsRole is whose NATS user the environment names.
+func (d *doctor) natsRole() streams.Role {
+	if role := streams.Role(d.cfg.Program()); slices.Contains(streams.Roles(), role) {
+		return role
+	}
+	return streams.OperatorRole
+}
+
+// home checks what a service's user may see: the stream that it can't do without.
+func (d *doctor) home(ctx context.Context, bus *streams.Bus) {
+	if err := bus.Ready(ctx); err != nil {
+		d.fail("streams", "start the throttle, which makes them, or: sre-agent streams apply; if they are there, give the user its rights (deploy/nats/accounts.conf)", "%s", err)
+		return
+	}
+	d.ok("streams", "the %s finds its own; the operator's user sees the others", d.cfg.Program())
 }
 
 func (d *doctor) streams(ctx context.Context, bus *streams.Bus) {

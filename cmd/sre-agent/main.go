@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 
+	"github.com/redis/go-redis/v9/logging"
 	"github.com/spf13/cobra"
 
 	"github.com/sre-agent/sre-agent/internal/config"
@@ -32,6 +33,7 @@ const exitCodes = `Exit codes:
 
 func main() {
 	sandbox.Inside()
+	logging.Disable() // go-redis would print beside what we say of a Redis that is away
 	os.Exit(execute(os.Args[1:], config.Environ(), os.Stdout, os.Stderr))
 }
 

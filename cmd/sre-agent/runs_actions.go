@@ -46,7 +46,7 @@ func (a *app) actionCommands() []*cobra.Command {
 
 func (a *app) actionCommand(do func(runActions, context.Context, int64, store.Actor) (store.Run, error), cmd *cobra.Command) *cobra.Command {
 	var s signature
-	var yes bool
+	var yes, dryRun bool
 	cmd.Args = cobra.ExactArgs(1)
 	cmd.Long += "\n\nWho did it and why is recorded with the run, in the database at DATABASE_URL. When NATS_URL is set the services are\n" +
 		"told at once; without it they notice by themselves, a little later. It asks first.\n\n" + exitCodes
@@ -55,9 +55,12 @@ func (a *app) actionCommand(do func(runActions, context.Context, int64, store.Ac
 		if err != nil || id < 1 {
 			return &usageError{fmt.Sprintf("%q is not a run's number", args[0])}
 		}
-		by, err := a.sign(s, true)
+		by, err := a.sign(s, !dryRun)
 		if err != nil {
 			return err
+		}
+		if dryRun {
+			return a.wouldAct(cmd.Context(), cmd.Name(), id)
 		}
 		if err := a.confirm(cmd, yes, fmt.Sprintf("%s run %d?", cmd.Name(), id)); err != nil {
 			return err
@@ -66,7 +69,23 @@ func (a *app) actionCommand(do func(runActions, context.Context, int64, store.Ac
 	}
 	s.flags(cmd, true)
 	cmd.Flags().BoolVar(&yes, "yes", false, "don't ask")
+	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "show which run it would be and how it is, and do nothing")
 	return cmd
+}
+
+func (a *app) wouldAct(ctx context.Context, name string, id int64) error {
+	return a.withStore(ctx, func(ctx context.Context, st *store.Store) error {
+		r, err := st.Run(ctx, id)
+		if errors.Is(err, store.ErrNotFound) {
+			return fmt.Errorf("there is no run %d", id)
+		}
+		if err != nil {
+			return err
+		}
+		a.terminal().printf("would be done: %s of run %d of %s, which is %s\n", name, id,
+			visible(fullName(r.Failure.Repository.Owner, r.Failure.Repository.Name)), visible(withReason(r.State, r.Reason)))
+		return nil
+	})
 }
 
 func (a *app) actOnRun(ctx context.Context, act runAction, id int64, by streams.By) error {

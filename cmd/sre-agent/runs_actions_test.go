@@ -38,6 +38,8 @@ func TestRunsAreCancelledAndTriedAgainWithAReason(t *testing.T) {
 		{"a name that deceives", []string{"cancel", "1", "--why", "x", "--by", "\u202e", "--yes"}, 2, "", "--by must be one line"},
 		{"no run's number", []string{"cancel", "x", "--why", "x", "--yes"}, 2, "", "is not a run's number"},
 		{"a run that there is not", []string{"cancel", "99", "--why", "x", "--yes"}, 1, "", "there is no run 99"},
+		{"what it would be", []string{"cancel", "1", "--dry-run"}, 0, "would be done: cancel of run 1 of acme/hello, which is waiting (rate_limited)\n", ""},
+		{"what it would be of none", []string{"cancel", "99", "--dry-run"}, 1, "", "there is no run 99"},
 		{"cancel", []string{"cancel", "1", "--why", "not now", "--yes"}, 0, "run 1: cancelled (cancelled), was waiting (rate_limited)\n", ""},
 		{"cancel again", []string{"cancel", "1", "--why", "not now", "--yes"}, 1, "", "(ended)"},
 		{"unblock what is not blocked", []string{"unblock", "1", "--why", "x", "--yes"}, 1, "", "(not_blocked)"},

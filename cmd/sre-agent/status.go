@@ -16,9 +16,6 @@ import (
 	"github.com/sre-agent/sre-agent/streams"
 )
 
-// sampleFor is the time between the two looks that a rate needs.
-const sampleFor = time.Second
-
 func (a *app) statusCommand() *cobra.Command {
 	var watch, asJSON bool
 	var every time.Duration
@@ -73,30 +70,18 @@ func (a *app) status(ctx context.Context, watch, asJSON bool, every time.Duratio
 		return err
 	}
 	defer o.close()
-	v := o.look(ctx)
-	o.rates(&v, time.Now())
-	pause := sampleFor
-	for {
-		if len(v.Stages) > 0 && !rest(ctx, pause) {
-			return nil // Ctrl-C
-		}
-		if len(v.Stages) > 0 || watch {
-			v = o.look(ctx)
-			o.rates(&v, time.Now())
-		}
+	v := o.sample(ctx)
+	for ; ctx.Err() == nil; v = o.look(ctx) {
 		if asJSON {
 			err = printJSON(a.stdout, v)
 		} else {
 			a.showStatus(v, watch)
 		}
-		if !watch {
+		if !watch || !rest(ctx, every) {
 			break
 		}
-		if pause = every; len(v.Stages) == 0 && !rest(ctx, pause) {
-			return nil
-		}
 	}
-	if err == nil && v.bad() {
+	if err == nil && ctx.Err() == nil && !watch && v.bad() {
 		err = errors.New("a server does not answer")
 	}
 	return err

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -102,6 +103,18 @@ func (o *observer) close() {
 	}
 }
 
+// sampleFor is the time between the two looks that a rate needs.
+const sampleFor = time.Second
+
+// sample looks twice, so that there are rates; where no stage is seen there are none.
+func (o *observer) sample(ctx context.Context) statusView {
+	v := o.look(ctx)
+	if len(v.Stages) > 0 && rest(ctx, sampleFor) {
+		v = o.look(ctx)
+	}
+	return v
+}
+
 // look asks every server at once: one that does not answer takes nothing from what the others say.
 func (o *observer) look(ctx context.Context) statusView {
 	ctx, cancel := context.WithTimeout(ctx, lookWithin)
@@ -126,12 +139,13 @@ func (o *observer) look(ctx context.Context) statusView {
 			state, detail := depUp, ""
 			var err error
 			if detail, err = d.ask(ctx, &v); err != nil {
-				state, detail = depDown, err.Error()
+				state, detail = depDown, strings.Join(strings.Fields(err.Error()), " ")
 			}
 			v.Dependencies[i] = dependencyView{Name: d.name, State: state, Detail: detail}
 		})
 	}
 	wg.Wait()
+	o.rates(&v, time.Now())
 	return v
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -110,13 +111,13 @@ func clip(s string, n int) string {
 
 const columnGap, narrowest = 2, 6
 
-// table prints rows in columns, the first row as the head. The widest columns give way until the table fits.
+// table prints rows in columns, the first row as the head. Where the room is short, columns without a value go first, and
+// then the widest give way until the table fits.
 func (t terminal) table(rows [][]string) {
-	widths := make([]int, len(rows[0]))
-	for _, row := range rows {
-		for i, cell := range row {
-			widths[i] = max(widths[i], utf8.RuneCountInString(visible(cell)))
-		}
+	widths := widthsOf(rows)
+	if t.width > 0 && wholeWidth(widths) > t.width {
+		rows = withoutEmpty(rows)
+		widths = widthsOf(rows)
 	}
 	fit(widths, t.width)
 	for n, row := range rows {
@@ -136,11 +137,41 @@ func (t terminal) table(rows [][]string) {
 	}
 }
 
-func fit(widths []int, limit int) {
+func widthsOf(rows [][]string) []int {
+	widths := make([]int, len(rows[0]))
+	for _, row := range rows {
+		for i, cell := range row {
+			widths[i] = max(widths[i], utf8.RuneCountInString(visible(cell)))
+		}
+	}
+	return widths
+}
+
+// wholeWidth is that of all columns and the gaps between them.
+func wholeWidth(widths []int) int {
 	total := columnGap * (len(widths) - 1)
 	for _, w := range widths {
 		total += w
 	}
+	return total
+}
+
+// withoutEmpty leaves out the columns that have a head and nothing else.
+func withoutEmpty(rows [][]string) [][]string {
+	out := make([][]string, len(rows))
+	for i := range rows[0] {
+		if !slices.ContainsFunc(rows[1:], func(row []string) bool { return row[i] != "" }) {
+			continue
+		}
+		for n, row := range rows {
+			out[n] = append(out[n], row[i])
+		}
+	}
+	return out
+}
+
+func fit(widths []int, limit int) {
+	total := wholeWidth(widths)
 	for limit > 0 && total > limit {
 		widest := 0
 		for i, w := range widths {

@@ -39,6 +39,14 @@ type Server = db.ServerSettingsRow
 // Server asks the database server about itself.
 func (s *Store) Server(ctx context.Context) (Server, error) { return s.q.ServerSettings(ctx) }
 
+// May says whether our role may insert into a table, or update some of its columns.
+func (s *Store) May(ctx context.Context, privilege, table string) (bool, error) {
+	return s.q.RoleMay(ctx, db.RoleMayParams{TableName: table, Privilege: privilege})
+}
+
+// MayCreate says whether our role may change the schema.
+func (s *Store) MayCreate(ctx context.Context) (bool, error) { return s.q.RoleMayCreate(ctx) }
+
 // SchemaVersions returns the newest version that the database has and the newest one that this program knows.
 func SchemaVersions(ctx context.Context, url string) (has, knows int64, err error) {
 	p, closeDB, err := migrator(url)

@@ -100,6 +100,34 @@ func (q *Queries) OldestWaiting(ctx context.Context, maxRows int32) ([]OldestWai
 	return items, nil
 }
 
+const roleMay = `-- name: RoleMay :one
+select has_any_column_privilege($1::text, $2::text)::bool
+`
+
+type RoleMayParams struct {
+	TableName string
+	Privilege string
+}
+
+// Whether our role may do something to at least one column of a table.
+func (q *Queries) RoleMay(ctx context.Context, arg RoleMayParams) (bool, error) {
+	row := q.db.QueryRow(ctx, roleMay, arg.TableName, arg.Privilege)
+	var column_1 bool
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
+const roleMayCreate = `-- name: RoleMayCreate :one
+select has_schema_privilege('public', 'create')::bool
+`
+
+func (q *Queries) RoleMayCreate(ctx context.Context) (bool, error) {
+	row := q.db.QueryRow(ctx, roleMayCreate)
+	var column_1 bool
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
 const serverClock = `-- name: ServerClock :one
 select clock_timestamp()::timestamptz as now
 `

@@ -22,3 +22,10 @@ select clock_timestamp()::timestamptz as now;
 select current_setting('fsync')::text as fsync, current_setting('synchronous_commit')::text as synchronous_commit,
     current_setting('full_page_writes')::text as full_page_writes, current_setting('server_version_num')::integer as version,
     (current_setting('is_superuser')::text = 'on')::bool as superuser;
+
+-- name: RoleMay :one
+-- Whether our role may do something to at least one column of a table.
+select has_any_column_privilege(@table_name::text, @privilege::text)::bool;
+
+-- name: RoleMayCreate :one
+select has_schema_privilege('public', 'create')::bool;
