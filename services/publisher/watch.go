@@ -11,6 +11,7 @@ import (
 
 	"github.com/sre-agent/sre-agent/internal/ci"
 	"github.com/sre-agent/sre-agent/internal/fault"
+	"github.com/sre-agent/sre-agent/internal/forge"
 	"github.com/sre-agent/sre-agent/internal/gitrepo"
 	"github.com/sre-agent/sre-agent/internal/lease"
 	"github.com/sre-agent/sre-agent/internal/origin"
@@ -158,7 +159,7 @@ func (s *Watcher) see(ctx context.Context, w *store.Watch) (again bool, after *s
 	}
 	f, ok := at.Forge.(Watched)
 	if !ok {
-		return false, nil, fault.Permf("forge_unwatched", "what becomes of pull requests on %s can't be seen", at.Base)
+		return false, nil, fmt.Errorf("what becomes of pull requests on %s: %w", at.Base, forge.ErrUnsupported)
 	}
 	l := looker{Watcher: s, forge: f, at: at, w: *w}
 	seen, err := l.look(ctx)
