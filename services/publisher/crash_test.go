@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/sre-agent/sre-agent/internal/forge/forgetest"
 	"github.com/sre-agent/sre-agent/internal/run"
 	"github.com/sre-agent/sre-agent/internal/store"
+	"github.com/sre-agent/sre-agent/services/publisher"
 )
 
 // TestAnyOneFaultStillMakesOnePullRequest: each outward step fails before its effect, or succeeds and the reply is
@@ -73,6 +75,70 @@ func TestACrashAnywhereStillMakesOnePullRequest(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestTheWatcherDiesAtEachOfItsWrites on GitHub: at a comment, a label, an edit and a closing, before and after the effect.
+func TestTheWatcherDiesAtEachOfItsWrites(t *testing.T) {
+	w := newWatched(t)
+	w.do(w.forge.Report("acme", "hello", forgetest.Check{Commit: w.prs()[0].HeadSHA, Name: "test", Outcome: "failure"}))
+	if dead := w.dying(w.forge.SetFault, w.watching); dead["comment"] != 2 || dead["change"] != 2 {
+		t.Errorf("deaths at red checks: %v", dead)
+	}
+	w.wantOurs("are red")
+	w.do(w.forge.CommentAs("ada", "acme", "hello", 1, "/sre-agent stop"))
+	if dead := w.dying(w.forge.SetFault, w.watching); dead["comment"] != 0 || dead["edit"] != 2 || dead["change"] != 2 {
+		t.Errorf("deaths at a stop: %v", dead)
+	}
+	w.wantOurs("`stop` of `ada`")
+	if w.prs()[0].State != "closed" || !w.refused() || len(w.row().Commands) != 1 {
+		t.Errorf("%s: %+v", w.prs()[0].State, w.row())
+	}
+}
+
+// dying has everything looked at by processes that die at every write, twice each. It says how many died at what.
+func (w *watched) dying(setFault func(func(*http.Request) *forgetest.Fault), another func() *publisher.Watcher) map[string]int {
+	w.t.Helper()
+	deaths := map[string]int{}
+	for range 20 {
+		ctx, crash := context.WithCancel(w.t.Context())
+		setFault(func(r *http.Request) *forgetest.Fault {
+			what := written(r)
+			if what == "" || deaths[what] == 2 {
+				return nil
+			}
+			deaths[what]++
+			crash()
+			return &forgetest.Fault{Drop: true, AfterEffect: deaths[what] == 2}
+		})
+		w.exec("update watches set due = now(), lease_expires_at = now() - interval '1 second' where holder is not null")
+		w.exec("update watches set due = now() where holder is null")
+		_, err := another().RunOnce(ctx)
+		setFault(nil)
+		w.do(err)
+		died := ctx.Err() != nil
+		crash()
+		if !died {
+			w.lookWith(another())
+			return deaths
+		}
+	}
+	w.t.Fatal("it dies without an end")
+	return nil
+}
+
+// written says what a request to any of the forges writes; a change is a label or the closing.
+func written(r *http.Request) string {
+	path := r.URL.Path
+	comment := strings.Contains(path, "/comments") || strings.Contains(path, "/notes") || strings.Contains(path, "/threads")
+	switch {
+	case r.Method == http.MethodGet || strings.Contains(path, ".git/"):
+		return ""
+	case comment && r.Method == http.MethodPost:
+		return "comment"
+	case comment:
+		return "edit"
+	}
+	return "change"
 }
 
 // crashing is a store that a dead process can no longer write to.

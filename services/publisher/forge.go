@@ -22,6 +22,14 @@ type Forge interface {
 	Surroundings
 }
 
+// Watched is a forge whose pull requests can be watched too, as those of every one can that is written to.
+type Watched interface {
+	Forge
+	PullRequest(ctx context.Context, owner, name string, number int) (forge.PullRequest, error)
+	ClosePullRequest(ctx context.Context, owner, name string, number int) error
+	Permission(ctx context.Context, owner, name, login string) (forge.Permission, error)
+}
+
 // Surroundings is what others are doing meanwhile.
 type Surroundings interface {
 	CommitChecks(ctx context.Context, owner, name, commit string) (forge.Checks, error)

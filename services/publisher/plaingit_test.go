@@ -14,6 +14,7 @@ import (
 	"github.com/sre-agent/sre-agent/internal/ci"
 	"github.com/sre-agent/sre-agent/internal/config"
 	"github.com/sre-agent/sre-agent/internal/origin"
+	"github.com/sre-agent/sre-agent/internal/watch"
 	"github.com/sre-agent/sre-agent/services/publisher"
 	"github.com/sre-agent/sre-agent/streams"
 )
@@ -254,5 +255,49 @@ func TestAPatchThatAPersonClosedIsNotWrittenAgain(t *testing.T) {
 	r.again()
 	if got := r.publish(r.Service); got.State != "blocked" || got.Reason != "pull_request_closed" || len(patches(t, folder)) != 1 {
 		t.Errorf("%s(%s): %s, patches %v", got.State, got.Reason, got.Explanation, patches(t, folder))
+	}
+}
+
+// TestAPatchIsWatchedByItsFilesName: a server that is no forge has no comments, labels or checks.
+func TestAPatchIsWatchedByItsFilesName(t *testing.T) {
+	r := newRig(t)
+	folder := r.onPlainGit(nil)
+	r.publish(r.Service)
+	w := &watched{rig: r, watcher: r.watching()}
+	mirrors := r.Git.(*publisher.Mirrors) //nolint:forcetypeassert // publisher made it
+	w.watcher.Target, w.watcher.History, w.watcher.Settings = r.Target, mirrors, mirrors
+	file := patches(t, folder)[0]
+	for _, step := range []struct {
+		from, to, state string
+		refused         bool
+	}{
+		{"", "", watch.Open, false},
+		{"", ".closed", watch.Closed, true},
+		{".closed", "", watch.Open, false},
+		{"", ".applied", watch.Merged, false},
+	} {
+		w.do(os.Rename(file+step.from, file+step.to))
+		w.look()
+		if got := w.row(); got.PrState != step.state || w.refused() != step.refused || got.Problem != "" {
+			t.Errorf("%q is %s, refused %v, %s", step.to, got.PrState, w.refused(), got.Problem)
+		}
+	}
+	if strings.Contains(r.tel.Logs(), "passed over") {
+		t.Error("what it does not have is complained about")
+	}
+}
+
+func TestAPatchIsClosedWhenItsRepositoryWantsNothing(t *testing.T) {
+	r := newRig(t)
+	folder := r.onPlainGit(nil)
+	r.publish(r.Service)
+	w := &watched{rig: r, watcher: r.watching()}
+	mirrors := r.Git.(*publisher.Mirrors) //nolint:forcetypeassert // publisher made it
+	w.watcher.Target, w.watcher.History, w.watcher.Settings = r.Target, mirrors, mirrors
+	w.write(".sre-agent.yaml", "version: 1\nmode: off\n")
+	w.push("main", "leave us alone")
+	w.look()
+	if got := patches(t, folder); !strings.HasSuffix(got[0], ".patch.closed") || w.row().PrState != watch.Closed || w.refused() {
+		t.Errorf("%v: %+v", got, w.row())
 	}
 }

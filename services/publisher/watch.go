@@ -22,15 +22,6 @@ import (
 	"github.com/sre-agent/sre-agent/internal/watch"
 )
 
-// Watched is a forge whose pull requests can be watched, beyond what publishing needs of it.
-type Watched interface {
-	Forge
-	PullRequest(ctx context.Context, owner, name string, number int) (forge.PullRequest, error)
-	ClosePullRequest(ctx context.Context, owner, name string, number int) error
-	Permission(ctx context.Context, owner, name, login string) (forge.Permission, error)
-	CommitChecks(ctx context.Context, owner, name, commit string) (forge.Checks, error)
-}
-
 // WatchStore is what the watcher needs of the judge.
 type WatchStore interface {
 	ClaimWatch(ctx context.Context, holder string, ttl time.Duration) (*store.Watch, error)
@@ -169,13 +160,10 @@ func (s *Watcher) see(ctx context.Context, w *store.Watch) (again bool, after *s
 	}
 	f, ok := at.Forge.(Watched)
 	if !ok {
-		return false, nil, fault.Perm(forgeUnwatched, forge.ErrUnsupported)
+		return false, nil, fmt.Errorf("what becomes of pull requests on %s: %w", at.Base, forge.ErrUnsupported)
 	}
 	l := looker{Watcher: s, forge: f, at: at, w: *w}
 	seen, err := l.look(ctx)
-	if errors.Is(err, forge.ErrUnsupported) {
-		err = fault.Perm(forgeUnwatched, err)
-	}
 	if err != nil {
 		return false, nil, err
 	}
@@ -189,17 +177,14 @@ func (s *Watcher) see(ctx context.Context, w *store.Watch) (again bool, after *s
 	return again, after, err
 }
 
-// forgeUnwatched is why the pull requests of a forge without pull requests or comments are not watched.
-const forgeUnwatched = "forge_unwatched"
-
 // release says when a watch is due again: soon while something happens, later and later when nothing does. What failed
 // is tried again with growing rests; what can't be done is looked at as seldom as possible, in case somebody mends it.
 func (s *Watcher) release(ctx context.Context, w, after *store.Watch, again bool, err error) store.Release {
 	if err != nil {
 		s.Log.WarnContext(ctx, "pull request not looked at", "run_id", w.RunID, "pull_request", w.PrNumber, "tries", w.Tries+1, "error", s.Redact(err.Error()))
 		r := store.Release{Tries: w.Tries + 1, Problem: s.Redact(err.Error()), After: run.TransientDelay(int(w.Tries), fault.RetryAfter(err))}
-		if reason, permanent := fault.Reason(err); permanent {
-			r.After, r.Stops = s.Every.Most, reason == forgeUnwatched || time.Since(w.ChangedAt) > s.Every.Stale
+		if _, permanent := fault.Reason(err); permanent {
+			r.After, r.Stops = s.Every.Most, time.Since(w.ChangedAt) > s.Every.Stale
 		}
 		return r
 	}

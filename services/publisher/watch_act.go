@@ -87,7 +87,7 @@ func (l *looker) say(ctx context.Context, w store.Watch) error {
 	if errors.Is(err, forge.ErrNoPullRequest) { // which was there a moment ago: somebody has deleted the comment
 		id, err = "", nil
 	}
-	if id == "" && worth && !l.deaf {
+	if id == "" && worth {
 		var c forge.Comment
 		c, err = l.forge.Comment(ctx, l.at.Owner, l.at.Name, l.number(), text)
 		id = c.ID

@@ -1,13 +1,10 @@
 package publisher_test
 
 import (
-	"context"
-	"net/http"
 	"strings"
 	"testing"
 
 	"github.com/sre-agent/sre-agent/internal/forge"
-	"github.com/sre-agent/sre-agent/internal/forge/forgetest"
 	"github.com/sre-agent/sre-agent/internal/forge/forgetest/conform"
 	"github.com/sre-agent/sre-agent/internal/forge/forgetest/host"
 	"github.com/sre-agent/sre-agent/internal/origin"
@@ -190,13 +187,13 @@ func (f *far) closings() {
 func TestOnEveryForgeACrashAtAnyWriteIsMadeGood(t *testing.T) {
 	onEveryForge(t, func(f *far) {
 		f.do(f.host.Report("acme", "hello", f.seen().HeadSHA, "ci/test", forge.ChecksRed))
-		dead := f.dying()
+		dead := f.dying(f.host.SetFault, f.another)
 		if labelled := map[bool]int{true: 2}[f.has.labels]; dead["change"] != labelled || dead["comment"] != 2 {
 			f.t.Errorf("deaths at red checks: %v", dead)
 		}
 		f.wantOurs("are red")
 		f.do(f.host.Comment("acme", "hello", 1, "ada", "/sre-agent stop"))
-		dead = f.dying()
+		dead = f.dying(f.host.SetFault, f.another)
 		if dead["edit"] != 2 || dead["change"] != 2 || dead["comment"] != 0 {
 			f.t.Errorf("deaths at a stop: %v", dead)
 		}
@@ -206,52 +203,6 @@ func TestOnEveryForgeACrashAtAnyWriteIsMadeGood(t *testing.T) {
 			f.t.Errorf("the command is recorded %d times", n)
 		}
 	})
-}
-
-// dying has everything looked at by processes that die at every write, twice each. It says how many died at what.
-func (f *far) dying() map[string]int {
-	f.t.Helper()
-	deaths := map[string]int{}
-	for range 20 {
-		ctx, crash := context.WithCancel(f.t.Context())
-		f.host.SetFault(func(r *http.Request) *forgetest.Fault {
-			what := written(r)
-			if what == "" || deaths[what] == 2 {
-				return nil
-			}
-			deaths[what]++
-			crash()
-			return &forgetest.Fault{Drop: true, AfterEffect: deaths[what] == 2}
-		})
-		f.exec("update watches set due = now(), lease_expires_at = now() - interval '1 second' where holder is not null")
-		f.exec("update watches set due = now() where holder is null")
-		_, err := f.another().RunOnce(ctx)
-		f.host.SetFault(nil)
-		f.do(err)
-		died := ctx.Err() != nil
-		crash()
-		if !died {
-			f.look()
-			return deaths
-		}
-	}
-	f.t.Fatal("it dies without an end")
-	return nil
-}
-
-// written says what a request to any of the forges writes; a change is a label or the closing.
-func written(r *http.Request) string {
-	path := r.URL.Path
-	comment := strings.Contains(path, "/comments") || strings.Contains(path, "/notes") || strings.Contains(path, "/threads")
-	switch {
-	case r.Method == http.MethodGet || strings.Contains(path, ".git/"):
-		return ""
-	case comment && r.Method == http.MethodPost:
-		return "comment"
-	case comment:
-		return "edit"
-	}
-	return "change"
 }
 
 // TestWhereAForgeDoesNotSayWhoMayWriteNobodyIsObeyed, and closing works all the same.

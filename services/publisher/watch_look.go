@@ -87,11 +87,14 @@ func (l *looker) listen(ctx context.Context, seen *watch.Look) error {
 	return nil
 }
 
-// passOver logs what the forge refuses for good, so that it is not in the way of everything else; what failed just now is
-// an error still.
+// passOver logs what the forge refuses for good, so that it is not in the way of everything else, as what it does not have
+// is not; what failed just now is an error still.
 func (l *looker) passOver(ctx context.Context, what string, err error) error {
+	if errors.Is(err, forge.ErrUnsupported) {
+		return nil
+	}
 	reason, permanent := fault.Reason(err)
-	if !permanent && !errors.Is(err, forge.ErrUnsupported) {
+	if !permanent {
 		return err
 	}
 	l.Log.WarnContext(ctx, "passed over", "what", what, "run_id", l.w.RunID, "pull_request", l.w.PrNumber, "reason", reason, "error", l.Redact(err.Error()))

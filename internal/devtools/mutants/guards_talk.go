@@ -27,6 +27,21 @@ func talkGuards() []Guard {
 			Pkg: publisherPkg, Run: "TestAClosedPullRequestIsANoThatRetryLifts", Says: "one comment is obeyed twice",
 		},
 		{
+			Name: "look-fenced", Promise: "I4", What: "who has lost the lease of a watched pull request records nothing",
+			Edits: []Edit{{"internal/store/db/watches.sql.go", "const lockWatch = ", "and fence = $3", "and fence >= $3"}},
+			Pkg:   publisherPkg, Run: "TestWhoHasLostTheLeaseChangesNothing", Says: "changed by who holds nothing",
+		},
+		{
+			Name: "rest-not-cut-short", Promise: "I8", What: "a webhook does not have a forge asked that has said when to come again",
+			Edits: []Edit{{"internal/store/db/watches.sql.go", "const ringWatches = ", "when tries > 0 and due is not null then due", "when false then due"}},
+			Pkg:   publisherPkg, Run: "TestAForgeThatSaysWhenToComeAgainIsNotAskedBefore", Says: "due in",
+		},
+		{
+			Name: "refused-comment-not-in-the-way", Promise: "I1", What: "a comment that the forge refuses does not keep a pull request open that a person stopped",
+			Edits: []Edit{{watchAct, "func (l *looker) act(", "l.passOver(ctx, \"our comment\", l.say(ctx, w))", "l.say(ctx, w)"}},
+			Pkg:   publisherPkg, Run: "TestARefusedCommentOrLabelIsNotInTheWay", Says: "a refused comment keeps it open",
+		},
+		{
 			Name: "off-before-publishing", Promise: "I2", What: "a repository that was switched off meanwhile gets no pull request",
 			Edits: []Edit{{"services/publisher/held.go", "func (s *Service) held(", "if by != nil {", "if by != nil && by.OffBy == \"\" {"}},
 			Pkg:   publisherPkg, Run: "TestOffClosesAndTakesNoFailureAnyMore", Says: "a fix on its way is",
