@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -11,7 +12,12 @@ import (
 
 	"github.com/sre-agent/sre-agent/internal/config"
 	"github.com/sre-agent/sre-agent/internal/forge"
+	"github.com/sre-agent/sre-agent/internal/forge/azuredevops"
+	"github.com/sre-agent/sre-agent/internal/forge/bitbucket"
+	"github.com/sre-agent/sre-agent/internal/forge/gitea"
 	"github.com/sre-agent/sre-agent/internal/forge/github"
+	"github.com/sre-agent/sre-agent/internal/forge/gitlab"
+	"github.com/sre-agent/sre-agent/internal/origin"
 	"github.com/sre-agent/sre-agent/internal/receipt"
 )
 
@@ -45,8 +51,8 @@ func (a *app) verifyPullRequest(ctx context.Context, v verifying, asked receipt.
 	if err != nil {
 		return receipt.Report{}, err
 	}
-	page, _, _ := strings.Cut(v.what, "#") // what a browser adds to point at a comment
-	asked.PR = strings.TrimRight(page, "/")
+	shown, _, _ := strings.Cut(v.what, "#") // what a browser adds to point at a comment
+	asked.PR = strings.TrimRight(shown, "/")
 	var last *receipt.Report
 	for _, c := range comments {
 		signed, err := receipt.FromComment(c.Body)
@@ -67,22 +73,65 @@ func (a *app) verifyPullRequest(ctx context.Context, v verifying, asked receipt.
 	return *last, nil
 }
 
-var githubPull = regexp.MustCompile(`^/([^/]+)/([^/]+)/pull/([0-9]{1,9})/?$`)
+// page is how a forge's pages of pull requests look below its address, and who reads their comments.
+type page struct {
+	forge  string
+	shape  *regexp.Regexp
+	client func(c *config.Config, token string) commented
+}
 
-// pullRequestAt says which forge a pull request is on. The token goes to the configured API and nowhere else.
+func pages() []page {
+	shape := func(s string) *regexp.Regexp { return regexp.MustCompile("^/" + s + "/([0-9]{1,9})/?$") }
+	return []page{
+		{origin.GitHub, shape("([^/]+)/([^/]+)/pull"), func(c *config.Config, t string) commented { return github.New(c.GitHubAPIURL, t, nil) }},
+		{origin.GitLab, shape("(.+)/([^/]+)/-/merge_requests"), func(c *config.Config, t string) commented { return gitlab.New(c.GitLabAPIURL, t, nil) }},
+		{origin.Gitea, shape("([^/]+)/([^/]+)/pulls"), func(c *config.Config, t string) commented { return gitea.New(c.GiteaURL, t, nil) }},
+		{origin.Forgejo, shape("([^/]+)/([^/]+)/pulls"), func(c *config.Config, t string) commented { return gitea.New(c.ForgejoURL, t, nil) }},
+		{origin.Bitbucket, shape("([^/]+)/([^/]+)/pull-requests"), func(c *config.Config, t string) commented { return bitbucket.New(c.BitbucketAPIURL, t, nil) }},
+		{origin.Azure, shape("([^/]+)/_git/([^/]+)/pullrequest"), func(c *config.Config, t string) commented { return azuredevops.New(c.AzureDevOpsURL, t, nil) }},
+	}
+}
+
+// pullRequestAt says which of the configured forges a pull request is on. The token goes to that one's API and nowhere
+// else, and nothing is asked about an address that is below none of theirs.
 func pullRequestAt(cfg *config.Config, address, token string) (at commented, owner, name string, number int, err error) {
 	u, err := url.Parse(address)
 	if err != nil {
 		return nil, "", "", 0, fmt.Errorf("%q is no address", address)
 	}
-	m := githubPull.FindStringSubmatch(u.EscapedPath())
-	if m == nil {
-		return nil, "", "", 0, fmt.Errorf("%s is no pull request on GitHub; of another forge, give the comment's text as a file", address)
+	var known []string
+	for _, p := range pages() {
+		base := baseOf(cfg, p.forge)
+		if base == "" {
+			continue
+		}
+		known = append(known, base)
+		if m := p.shape.FindStringSubmatch(below(base, u)); m != nil {
+			owner, err = url.PathUnescape(m[1])
+			name, nameErr := url.PathUnescape(m[2])
+			number, numberErr := strconv.Atoi(m[3])
+			return p.client(cfg, token), owner, name, number, errors.Join(err, nameErr, numberErr)
+		}
 	}
-	api, err := url.Parse(cfg.GitHubAPIURL)
-	if err != nil || api.Host != u.Host && (api.Host != "api.github.com" || u.Host != "github.com") {
-		return nil, "", "", 0, fmt.Errorf("GITHUB_API_URL is %s, which is not the API of %s", cfg.GitHubAPIURL, u.Host)
+	return nil, "", "", 0, fmt.Errorf("%s is no pull request's page on a forge that is configured, which are %s; set the forge's address, or give the comment's text as a file",
+		address, strings.Join(known, ", "))
+}
+
+// baseOf is a forge's configured address, for people and for git; empty when there is none.
+func baseOf(cfg *config.Config, forge string) string {
+	for _, f := range origin.Forges(cfg) {
+		if f.Name == forge {
+			return f.Base
+		}
 	}
-	number, err = strconv.Atoi(m[3])
-	return github.New(cfg.GitHubAPIURL, token, nil), m[1], m[2], number, err
+	return ""
+}
+
+// below is an address' path below another address, from the slash on; empty when it is elsewhere.
+func below(base string, u *url.URL) string {
+	b, err := url.Parse(strings.TrimRight(base, "/"))
+	if err != nil || b.Scheme != u.Scheme || !strings.EqualFold(b.Host, u.Host) {
+		return ""
+	}
+	return strings.TrimPrefix(u.EscapedPath(), b.EscapedPath())
 }

@@ -84,7 +84,7 @@ func TestAReceiptOnAPullRequestIsChecked(t *testing.T) {
 		_ = json.NewEncoder(w).Encode(out)
 	}))
 	t.Cleanup(srv.Close)
-	env := map[string]string{"GITHUB_API_URL": srv.URL}
+	env := map[string]string{"GITHUB_API_URL": srv.URL, "GITHUB_GIT_URL": srv.URL}
 	pr := srv.URL + "/acme/hello/pull/7"
 	comment := func(k minisign.SecretKey, pr string) string {
 		return signedReceipt(t, k, pr).Comment(markup.Of("github"), "0123")

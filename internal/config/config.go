@@ -84,7 +84,7 @@ func (k Knobs) Cooldown() time.Duration { return seconds(k.CooldownSeconds) }
 // GitHub holds the forge's addresses and the secrets, each of which goes to one program alone.
 type GitHub struct {
 	GitHubAPIURL string `env:"GITHUB_API_URL" envDefault:"https://api.github.com" for:"throttle,runner,publisher,all,operator" url:"https,http" desc:"Base of the REST API. The tokens are sent here."`
-	GitHubGitURL string `env:"GITHUB_GIT_URL" envDefault:"https://github.com" for:"runner,publisher,all" url:"https,http" desc:"Base of the clone URLs that the tokens may be sent to. A repository elsewhere is refused."`
+	GitHubGitURL string `env:"GITHUB_GIT_URL" envDefault:"https://github.com" for:"runner,publisher,all,operator" url:"https,http" desc:"Base of the clone URLs that the tokens may be sent to. A repository elsewhere is refused."`
 	ReadToken    Secret `env:"GITHUB_READ_TOKEN" for:"runner,all" required:"runner,all" example:"github_pat_..." desc:"Token that reads contents and Actions logs. The runner uses it to fetch, and never hands it to a repository's code."`
 	WriteToken   Secret `env:"GITHUB_WRITE_TOKEN" for:"publisher,all" example:"github_pat_..." desc:"Token that writes contents and pull requests. Only the publisher has it. Without it GITHUB_APP_ID and GITHUB_APP_PRIVATE_KEY are needed."`
 }

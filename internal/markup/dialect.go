@@ -9,6 +9,8 @@ import (
 type Dialect struct {
 	// MaxBody is how many characters a pull request's text may have.
 	MaxBody int
+	// MaxComment is how many a comment may have.
+	MaxComment int
 	// Comments says that an HTML comment is not shown. Where it is, a definition that nothing refers to is hidden instead.
 	comments bool
 }
@@ -17,18 +19,21 @@ type Dialect struct {
 // safest everywhere.
 //
 // The limits are those that the forges answer with when they are passed: GitHub's and Azure's are in their refusals
-// ("maximum is 65536 characters", "must not be longer than 4000 characters"), GitLab's in its API reference (1,048,576).
-// Bitbucket Cloud publishes none and its comments end at 32,768; Gitea and Forgejo have none, and get GitHub's.
+// ("maximum is 65536 characters", "must not be longer than 4000 characters", of comments 150,000), GitLab's in its API
+// reference (1,048,576; of comments 1,000,000). Bitbucket Cloud publishes none and its comments end at 32,768; Gitea and
+// Forgejo have none, and get GitHub's.
 func Of(forge string) Dialect {
 	switch forge {
 	case "github", "gitea", "forgejo":
-		return Dialect{MaxBody: 65_536, comments: true}
+		return Dialect{MaxBody: 65_536, MaxComment: 65_536, comments: true}
 	case "gitlab":
-		return Dialect{MaxBody: 1_048_576, comments: true}
+		return Dialect{MaxBody: 1_048_576, MaxComment: 1_000_000, comments: true}
 	case "bitbucket":
-		return Dialect{MaxBody: 32_768} // it shows HTML as text
+		return Dialect{MaxBody: 32_768, MaxComment: 32_768} // it shows HTML as text
+	case "azure-devops":
+		return Dialect{MaxBody: 4000, MaxComment: 150_000}
 	default:
-		return Dialect{MaxBody: 4000}
+		return Dialect{MaxBody: 4000, MaxComment: 4000}
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 func Suggestion(in Input, diff []byte, why, mark string, d markup.Dialect) string {
 	patch, exact := markup.Diff(string(diff))
 	if exact {
-		if text := in.suggestion(patch, why, mark, d); utf8.RuneCountInString(text) <= d.MaxBody {
+		if text := in.suggestion(patch, why, mark, d); utf8.RuneCountInString(text) <= d.MaxComment {
 			return text
 		}
 	}

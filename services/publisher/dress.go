@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/sre-agent/sre-agent/internal/evidence"
 	"github.com/sre-agent/sre-agent/internal/fault"
@@ -90,7 +91,12 @@ func (s *Service) leaveReceipt(ctx context.Context, at Target, r store.Run, fix 
 	}
 	// The token is of the pull request and not of the receipt: a later one takes the place of the earlier.
 	token := s.Receipts.Key.Token("receipt of " + pr.URL)
-	return s.keepComment(ctx, at, int(pr.Number), proof.Comment(markup.Of(at.Place.Forge), token), func(c forge.Comment) bool {
+	dialect := markup.Of(at.Place.Forge)
+	text := proof.Comment(dialect, token)
+	if n := utf8.RuneCountInString(text); n > dialect.MaxComment || len(text) > signed.MaxComment {
+		return fmt.Errorf("it is kept, and its comment of %d characters is more than %s or sre-agent verify takes", n, at.Place.Forge)
+	}
+	return s.keepComment(ctx, at, int(pr.Number), text, func(c forge.Comment) bool {
 		return signed.Ours(c.Body, token)
 	})
 }

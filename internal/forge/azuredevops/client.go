@@ -40,7 +40,10 @@ type Client struct {
 
 // New returns a client for an organisation, such as https://dev.azure.com/acme. A nil hc means one with sane timeouts.
 func New(baseURL, token string, hc *http.Client) *Client {
-	options := httpapi.Options{BaseURL: baseURL, Token: ":" + token, Auth: httpapi.Basic, Accept: "application/json", HTTP: hc}
+	if token != "" {
+		token = ":" + token // a password without a user
+	}
+	options := httpapi.Options{BaseURL: baseURL, Token: token, Auth: httpapi.Basic, Accept: "application/json", HTTP: hc}
 	api := httpapi.New(options)
 	options.BaseURL = peopleURL(baseURL)
 	return &Client{api: api, people: httpapi.New(options), sender: sending.New(api, hc), root: strings.TrimRight(baseURL, "/")}
