@@ -22,7 +22,8 @@ func (a *app) statusCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "status", Short: "Show on one screen how the system is", Args: cobra.NoArgs,
 		Long: "Show the health of each server that NATS_URL, DATABASE_URL, REDIS_URL and GITHUB_API_URL name, what each stage has to do\n" +
-			"and how fast it does it, what waits and why, what was blocked within a day, and the dead letters.\n\n" +
+			"and how fast it does it, what waits and why, what was blocked within a day (of the newest 100,000 runs), and the dead\n" +
+			"letters.\n\n" +
 			"The exit code is 1 when a server that is named does not answer.\n\n" + exitCodes,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			switch {
