@@ -17,7 +17,8 @@ create table repository_settings (
 create table operations (
     id             bigint generated always as identity primary key,
     at             timestamptz not null default now(),
-    operation      text not null check (operation in ('repository.pause', 'repository.resume', 'repository.limits', 'repository.mode', 'prune')),
+    operation      text not null check (operation in ('repository.pause', 'repository.resume', 'repository.limits', 'repository.mode',
+        'repository.off', 'repository.on', 'prune')),
     repository_id  bigint references repositories,
     who            text not null check (who <> ''),
     why            text not null check (why <> ''),

@@ -14,7 +14,7 @@ import (
 func (a *app) reposCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "repos", Short: "Look at repositories, and hold one back", RunE: group}
 	cmd.AddCommand(a.reposListCommand(), a.reposPauseCommand(), a.reposResumeCommand(), a.reposLimitsCommand(), a.reposModeCommand(),
-		a.reposOffCommand(), a.reposOnCommand())
+		a.reposOffCommand(), a.reposOnCommand(), a.reposHistoryCommand())
 	return cmd
 }
 

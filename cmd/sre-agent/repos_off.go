@@ -20,7 +20,7 @@ func (a *app) reposOnCommand() *cobra.Command {
 }
 
 func (a *app) switchTo(way, short, long string) *cobra.Command {
-	c := repositoryChange{operation: "repository." + way, would: func() string { return way }}
+	c := repositoryChange{operation: map[string]string{"on": store.OpOn, "off": store.OpOff}[way], would: func() string { return way }}
 	c.apply = func(ctx context.Context, st *store.Store, id int64, by store.Actor) (is, was string, err error) {
 		changed, err := st.Switch(ctx, id, way == "on", by)
 		if err == nil && !changed {

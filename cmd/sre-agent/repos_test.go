@@ -41,6 +41,8 @@ func TestARepositoryIsHeldBackAndTheRecordSaysWhoAndWhy(t *testing.T) {
 		{[]string{"list", "--json"}, 0, `"off_why": "they asked us to"`, ""},
 		{[]string{"on", "acme/hello", "--why", "x", "--yes"}, 0, "acme/hello: on, was off\n", ""},
 		{[]string{"list"}, 0, "acme/hello", ""},
+		{[]string{"history"}, 0, "they asked us to", ""},
+		{[]string{"history", "--json", "--limit", "1"}, 0, `"operation": "repository.on"`, ""},
 	} {
 		got := sreAgent(t, environ, append([]string{"repos"}, tc.args...)...)
 		got.want(t, tc.code, tc.stdout, tc.stderr)

@@ -29,6 +29,8 @@ const (
 	OpResume = "repository.resume"
 	OpLimits = "repository.limits"
 	OpMode   = "repository.mode"
+	OpOff    = "repository.off"
+	OpOn     = "repository.on"
 	OpPrune  = "prune"
 )
 

@@ -23,20 +23,24 @@ func (s *Store) SwitchedOff(ctx context.Context, runID int64) (*db.Switch, error
 	return &row, nil
 }
 
-// Switch switches a repository on or off, and says whether that changed anything.
+// Switch switches a repository on or off, records who did it and why, and says whether that changed anything.
 func (s *Store) Switch(ctx context.Context, repositoryID int64, on bool, by Actor) (changed bool, err error) {
 	if by.Who == "" || by.Why == "" {
 		return false, &ActionError{"no_reason_given", "an action needs to say who and why"}
 	}
 	err = s.inTx(ctx, "switch repository", func(q *db.Queries) error {
 		var n int64
+		operation := OpOff
 		if on {
+			operation = OpOn
 			n, err = q.SwitchOn(ctx, db.SwitchOnParams{RepositoryID: repositoryID, Who: by.Who, Why: by.Why})
 		} else {
 			n, err = switchOff(ctx, q, repositoryID, by)
 		}
-		changed = n > 0
-		return err
+		if changed = n > 0; err != nil || !changed {
+			return err
+		}
+		return recordOperation(ctx, q, operation, &repositoryID, by, map[string]bool{"on": !on}, map[string]bool{"on": on})
 	})
 	return changed, err
 }
