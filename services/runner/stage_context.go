@@ -49,12 +49,8 @@ func (p *FixPipeline) readContext(ctx context.Context, w *work) error {
 	if w.mirror, err = p.Git.OpenMirror(ctx, dir, remote); err != nil {
 		return err
 	}
-	var missing error
-	w.base, missing = w.mirror.FetchHead(ctx, f.BaseBranch, f.Commit)
-	if err := cmp.Or(w.mirror.Fetch(ctx, f.Commit), missing); err != nil {
-		return err
-	}
-	if err := p.readSettings(ctx, w); err != nil {
+	settings := p.readSettings(ctx, w) // the failing commit comes along; when it does not, that is what ends the run
+	if err := cmp.Or(w.mirror.Fetch(ctx, f.Commit), settings); err != nil {
 		return err
 	}
 	if err := p.narrowMode(ctx, w); err != nil {
@@ -122,7 +118,12 @@ func (p *FixPipeline) narrowMode(ctx context.Context, w *work) error {
 // readSettings reads the repository's settings from its base branch, never from the failing commit; from the default
 // branch where the webhook named none.
 func (p *FixPipeline) readSettings(ctx context.Context, w *work) error {
-	data, exists, err := w.mirror.ReadFile(ctx, w.base, repoconfig.Path, repoconfig.MaxBytes)
+	base, err := w.mirror.FetchHead(ctx, w.run.Failure.BaseBranch, w.run.Failure.Commit)
+	if err != nil {
+		return err
+	}
+	w.base = base
+	data, exists, err := w.mirror.ReadFile(ctx, base, repoconfig.Path, repoconfig.MaxBytes)
 	if err != nil || !exists {
 		return err
 	}
