@@ -52,21 +52,28 @@ func (a *app) runsListCommand() *cobra.Command {
 }
 
 func (a *app) runsShowCommand() *cobra.Command {
-	var asJSON bool
+	var asJSON, patch bool
 	cmd := &cobra.Command{
 		Use: "show ID", Short: "Show all that is recorded about a run", Args: cobra.ExactArgs(1),
-		Long: "Show deliveries, attempts with their stages, what the log says, the plan, verdicts, the check, the fix and the publication of a\nrun. Long texts are cut here; --json has all that is stored.\n\n" + exitCodes,
+		Long: "Show deliveries, attempts with their stages, what the log says, the plan, verdicts, the check, the fix and the publication of a\nrun. Long texts are cut here; --json has all that is stored, and --patch prints the verified\npatch alone, as git apply takes it.\n\n" + exitCodes,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			id, err := strconv.ParseInt(args[0], 10, 64)
 			if err != nil || id < 1 {
 				return &usageError{fmt.Sprintf("%q is not a run's number", args[0])}
 			}
+			if asJSON && patch {
+				return &usageError{"--json and --patch are two ways to print: give one"}
+			}
 			return a.withStore(cmd.Context(), func(ctx context.Context, st *store.Store) error {
+				if patch {
+					return a.showPatch(ctx, st, id)
+				}
 				return a.showRun(ctx, st, id, asJSON)
 			})
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.Flags().BoolVar(&patch, "patch", false, "print the verified patch alone")
 	return cmd
 }
 
@@ -129,6 +136,23 @@ func (a *app) showRun(ctx context.Context, st *store.Store, id int64, asJSON boo
 	}
 	a.terminal().history(h)
 	return nil
+}
+
+// showPatch prints the patch byte for byte. A terminal gets it as it can show it: the code came from outside.
+func (a *app) showPatch(ctx context.Context, st *store.Store, id int64) error {
+	fix, err := st.Fix(ctx, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return fmt.Errorf("run %d has no verified patch", id)
+	}
+	if err != nil {
+		return err
+	}
+	if t := a.terminal(); t.color || t.width > 0 {
+		t.diff(string(fix.Diff))
+		return nil
+	}
+	_, err = a.stdout.Write(fix.Diff)
+	return err
 }
 
 func short(commit string) string { return commit[:min(len(commit), 12)] }

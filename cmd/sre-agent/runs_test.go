@@ -99,6 +99,16 @@ func publish(t *testing.T, st *store.Store, id int64) {
 	must(st.Publish(ctx, id, r.Fence, store.Receipt{State: store.PubOpened, Number: 1, URL: "https://forge.example/pull/1"}, store.End{State: run.Published}))
 }
 
+func TestTheVerifiedPatchIsPrintedByteForByte(t *testing.T) {
+	t.Parallel()
+	environ := map[string]string{"DATABASE_URL": records(t)}
+	if got := sreAgent(t, environ, "runs", "show", "2", "--patch"); got.code != 0 || got.stdout != "--- a\n+++ b\n" {
+		t.Errorf("%d, %q", got.code, got.stdout)
+	}
+	sreAgent(t, environ, "runs", "show", "1", "--patch").want(t, 1, "", "run 1 has no verified patch")
+	sreAgent(t, environ, "runs", "show", "2", "--patch", "--json").want(t, 2, "", "")
+}
+
 func TestRunsAreListedAndShown(t *testing.T) {
 	t.Parallel()
 	environ := map[string]string{"DATABASE_URL": records(t)}

@@ -4,13 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"syscall"
 	"time"
-)
 
-const maxKeyFile = 1 << 20
+	"github.com/sre-agent/sre-agent/internal/keyfile"
+)
 
 // Signer signs commits with one key. The same commit and key give the same signature, so that whoever builds a commit
 // again gets the same id: keys whose signatures differ each time are refused.
@@ -23,7 +20,7 @@ type Signer struct {
 // LoadSigner reads a private key, of SSH or of OpenPGP as its content says, from a file that nobody else may read. The
 // key has to be without a passphrase. SSH keys are Ed25519 or RSA; OpenPGP ones are EdDSA or RSA.
 func LoadSigner(path string) (*Signer, error) {
-	data, err := ReadPrivate(path)
+	data, err := keyfile.Read(path)
 	if err != nil {
 		return nil, err
 	}
@@ -45,28 +42,6 @@ func parseSigner(data []byte) (*Signer, error) {
 	default:
 		return nil, errors.New("neither an SSH private key nor an armored OpenPGP one (gpg --export-secret-keys --armor)")
 	}
-}
-
-// ReadPrivate reads a file that is ours alone. A group may read a file that is not ours: that is how Kubernetes mounts a
-// secret for a process that is not root.
-func ReadPrivate(path string) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	forbidden := fs.FileMode(0o077)
-	if st, ok := info.Sys().(*syscall.Stat_t); ok && int(st.Uid) != os.Geteuid() {
-		forbidden = 0o037
-	}
-	switch mode := info.Mode(); {
-	case !mode.IsRegular():
-		return nil, fmt.Errorf("%s is no file", path)
-	case mode.Perm()&forbidden != 0:
-		return nil, fmt.Errorf("%s may be read or changed by others (mode %04o): chmod 600", path, mode.Perm())
-	case info.Size() > maxKeyFile:
-		return nil, fmt.Errorf("%s is too large for a key", path)
-	}
-	return os.ReadFile(path)
 }
 
 // attach puts the signature of a commit into it, as git does: a header after the others, further lines indented.

@@ -231,14 +231,14 @@ func TestAMailServerThatRefusesEndsTheRunAndOneThatIsAwayDoesNot(t *testing.T) {
 	}
 }
 
-func TestAMailServersWordDoesNotShowThePassword(t *testing.T) {
+func TestAWrongPasswordForTheMailServerIsNamedAndNotShown(t *testing.T) {
 	r := newRig(t)
 	post := newPostOffice(t)
 	post.asks = true
 	r.onPlainGit(post)
 	got := r.publish(r.Service)
 	text := got.Explanation + r.tel.Logs()
-	if got.Reason != "pull_request_rejected" || !strings.Contains(text, "535") || strings.Contains(text, postPassword) || strings.Contains(text, "AHJvYm90") {
+	if got.Reason != "unauthorized" || !strings.Contains(text, "SMTP_PASSWORD") || !strings.Contains(text, "535") || strings.Contains(text, postPassword) || strings.Contains(text, "AHJvYm90") {
 		t.Errorf("%s(%s): %s", got.State, got.Reason, text)
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/sre-agent/sre-agent/internal/config"
 	"github.com/sre-agent/sre-agent/internal/gitpush"
+	"github.com/sre-agent/sre-agent/internal/keyfile"
 	"github.com/sre-agent/sre-agent/internal/lease"
 	"github.com/sre-agent/sre-agent/internal/minisign"
 	"github.com/sre-agent/sre-agent/internal/origin"
@@ -165,7 +166,7 @@ func newReceipts(cfg *config.Config, rules policy.Rules) (*Receipts, error) {
 	if cfg.ReceiptKeyFile == "" {
 		return nil, nil //nolint:nilnil // no receipts is a choice
 	}
-	text, err := gitpush.ReadPrivate(cfg.ReceiptKeyFile)
+	text, err := keyfile.Read(cfg.ReceiptKeyFile)
 	if err != nil {
 		return nil, fmt.Errorf("RECEIPT_KEY_FILE: %w", err)
 	}

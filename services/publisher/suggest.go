@@ -106,7 +106,7 @@ func (s *Service) discussed(ctx context.Context, at Target, f ci.Failure) (*forg
 }
 
 func kept(why string, r store.Run) string {
-	text := fmt.Sprintf("no pull request from %s is open that a comment could stand on; the patch is kept: sre-agent runs show %d", r.Failure.Branch, r.ID)
+	text := fmt.Sprintf("no pull request from %s is open that a comment could stand on; the patch is kept: sre-agent runs show %d --patch | git apply", r.Failure.Branch, r.ID)
 	if why != "" {
 		text = why + "; " + text
 	}

@@ -11,6 +11,7 @@ import (
 	"net/mail"
 	"net/smtp"
 	"net/textproto"
+	"slices"
 	"strings"
 	"time"
 
@@ -100,6 +101,9 @@ func (m *Mail) converse(c *smtp.Client, message []byte) error {
 	return nil
 }
 
+// credentialCodes are refusals of who we are, or of how we say it (RFC 4954, section 6).
+var credentialCodes = []int{530, 534, 535, 538} //nolint:gochecknoglobals // a constant
+
 // classify makes a refusal of the server permanent (RFC 5321, 4.2.1), and everything else temporary.
 func (m *Mail) classify(err error) error {
 	text := err.Error()
@@ -108,6 +112,9 @@ func (m *Mail) classify(err error) error {
 		text = strings.NewReplacer(m.Password, "[password]", sent, "[password]").Replace(text)
 	}
 	var said *textproto.Error
+	if errors.As(err, &said) && slices.Contains(credentialCodes, said.Code) {
+		return fault.Permf("unauthorized", "the mail server does not take SMTP_USER and SMTP_PASSWORD: %.300s", text)
+	}
 	if errors.As(err, &said) && said.Code >= 500 {
 		return fault.Permf("pull_request_rejected", "the mail server refuses: %.300s", text)
 	}
