@@ -55,11 +55,14 @@ func telling(t *testing.T, environ map[string]string) (*streams.Bus, *telemetry.
 		t.Fatal(err)
 	}
 	tel := telemetry.NewTest()
-	bus, err := streams.Open(t.Context(), cfg, "test", tel.Log, nil)
+	bus, err := streams.ConnectWith(cfg, "test", tel.Log, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(bus.Close)
+	if _, err := bus.Apply(t.Context()); err != nil { // there is no throttle that would
+		t.Fatal(err)
+	}
 	news, err := publisher.NewNews(cfg, tel.Log, redact.New(cfg.KnownSecrets()).String)
 	if err != nil || news == nil {
 		t.Fatal(news, err)
