@@ -57,10 +57,15 @@ func (s *Store) Switch(_ context.Context, repo int64, on bool, by store.Actor) (
 		return false, &store.ActionError{Reason: "no_reason_given"}
 	}
 	now, open := s.now(), s.switchedOff(repo)
-	switch {
-	case on == (open == nil):
+	if on == (open == nil) {
 		return false, nil
-	case on:
+	}
+	operation := store.OpOff
+	if on {
+		operation = store.OpOn
+	}
+	s.operations = append(s.operations, db.Operation{Operation: operation, RepositoryID: ptr(repo), Who: by.Who, Why: by.Why})
+	if on {
 		open.OnAt, open.OnBy, open.OnWhy = ptr(now), by.Who, by.Why
 		return true, nil
 	}
