@@ -93,8 +93,8 @@ func (s scenario) bringAbout(ctx context.Context, dir, part string) (*incident, 
 	if part == "" && len(s.parts) > 0 {
 		part = s.parts[0]
 	}
-	if err = n.control(ctx); err == nil {
-		err = s.bring(ctx, n, part)
+	if err = s.bring(ctx, n, part); err == nil {
+		err = n.control(ctx) // what mend does is decided by then
 	}
 	if err != nil {
 		return nil, errors.Join(err, n.close())
