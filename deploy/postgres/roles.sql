@@ -57,7 +57,7 @@ grant select, insert, update (number, ended_at, outcome, reason, evidence) on at
 grant select, insert on fixes to sre_agent_runner;
 grant select, insert on reruns to sre_agent_runner;
 grant select, insert, update, delete on model_calls, model_exchanges to sre_agent_runner;
-grant select on repository_settings to sre_agent_runner;
+grant select on switches, repository_settings to sre_agent_runner;
 grant select on publications, refusals to sre_agent_runner; -- what there is for the same trouble
 
 -- publisher: claims a fix, writes what it is about to do, and the receipt.
